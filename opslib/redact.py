@@ -30,7 +30,8 @@ _RULES: list[tuple[tuple[str, ...], re.Pattern[str], str | Callable[[re.Match[st
     (("@",), re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.)+[A-Za-z]{2,24}\b"), "[email]"),
     (("0", "+81"), re.compile(r"(?<![\w.:-])(?:\+81[- ]?|0)(?:[5789]0[- ]?\d{4}[- ]\d{4}|[5789]0\d{8}|\d{1,4}[- ]\d{1,4}[- ]\d{4})(?![\w.:-])"),
      "[phone]"),
-    (("3", "4", "5", "6", "2"), re.compile(r"(?<![\w.-])(?:\d[ -]?){12,18}\d(?![\w.-])"), lambda m: "[card]" if _is_card(m[0]) else m[0]),
+    (("3", "4", "5", "6", "2"), re.compile(r"(?<![\w.-])(?:\d{13,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{1,7}|\d{4}([ -])\d{6}\2\d{4,5})(?![\w.-])"),
+     lambda m: "[card]" if _is_card(m[0]) else m[0]),
 ]  # fmt: skip
 _IMAGE = re.compile(r"(data:image/[a-z+.-]+;base64,[A-Za-z0-9+/=]+)")
 _ISSUERS = re.compile(r"4\d{12}(?:\d{3}){0,2}|5[1-5]\d{14}|2[2-7]\d{14}|3[47]\d{13}|35\d{14}|3[068]\d{12}|6(?:011|5\d\d)\d{12}")

@@ -1,0 +1,182 @@
+"""opslib.toml and its environments; `sandbox` comes from the running sandbox instead.
+
+Precedence everywhere: explicit argument > environment variable > file > default.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import tomllib
+from datetime import tzinfo
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from opslib.errors import ConfigError, SandboxDown, WindowError
+from opslib.window import zone_named
+
+FILE_NAME = "opslib.toml"
+EXAMPLE = "README.md, section “A real account”, has one to copy"
+
+
+def _zone_name(name: str) -> str:
+    try:
+        zone_named(name)
+    except WindowError as error:
+        raise ValueError(f"{error.what}; {error.fix}") from None
+    return name
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Database(_Strict):
+    """How to reach PostgreSQL; a password is only ever named by where it lies."""
+
+    host: str
+    hostaddr: str = ""
+    port: int = Field(5432, ge=1, le=65535)
+    dbname: str
+    user: str
+    auth: Literal["iam", "password"] = "iam"
+    password_env: str = ""
+    password_file: str = ""
+    sslmode: Literal["verify-full", "verify-ca", "require", "disable"] = "verify-full"
+    sslrootcert: str = "system"
+    statement_timeout_s: float = Field(15, gt=0, le=600)
+
+
+class Services(_Strict):
+    """The ECS cluster and its services, named as their log lines name them."""
+
+    cluster: str = ""
+    names: tuple[str, ...] = ()
+
+
+class Environment(_Strict):
+    """One environment: an AWS account and region, and what of the application runs there."""
+
+    name: str = Field("", exclude=True)
+    account: Annotated[str, Field(pattern=r"\A[0-9]{12}\Z")]
+    region: Annotated[str, Field(pattern=r"\A[a-z]{2}(-[a-z]+)+-[0-9]\Z")]
+    profile: str = ""
+    role: str = ""
+    aws_config_file: str = ""
+    aws_credentials_file: str = ""
+    timezone: Annotated[str, AfterValidator(_zone_name)] = "UTC"
+    log_groups: tuple[str, ...] = ()
+    services: Services = Services()
+    database: Database | None = None
+    admin_urls: dict[str, str] = Field(default_factory=dict)
+    sandbox: bool = False
+    clock: Literal["running", "frozen"] = "running"
+
+    @property
+    def zone(self) -> tzinfo:
+        """Return the time zone in which this environment's times are shown."""
+        return zone_named(self.timezone)
+
+
+def project_root() -> Path:
+    """Return the folder that holds opslib.toml or notebooks/: OPSLIB_ROOT, else the nearest one upwards, else here."""
+    if named := os.environ.get("OPSLIB_ROOT"):
+        return Path(named).resolve()
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / FILE_NAME).is_file() or ((folder / "notebooks").is_dir() and (folder / "pyproject.toml").is_file()):
+            return folder
+    return here
+
+
+def sandbox_folder() -> Path:
+    """Return the folder of the sandbox's state: OPSLIB_SANDBOX, else `.opslib` of the project."""
+    named = os.environ.get("OPSLIB_SANDBOX")
+    return Path(named) if named else project_root() / ".opslib"
+
+
+def environment_name(env: str = "") -> str:
+    """Return which environment is meant: the argument, OPSLIB_ENV, the file's `default`, else a running sandbox."""
+    if named := env or os.environ.get("OPSLIB_ENV", ""):
+        return named
+    file = project_root() / FILE_NAME
+    if file.is_file():
+        default = str(_read_file(file).get("default", ""))
+        if not default:
+            raise ConfigError(f"{file} names no default environment", fix=f'add `default = "NAME"` to {FILE_NAME}, or say env="NAME"')
+        return default
+    if (sandbox_folder() / "sandbox.json").is_file():
+        return "sandbox"
+    why = f"no {FILE_NAME} in {project_root()} or above, and no sandbox runs"
+    raise ConfigError("there is no configuration", why=why, fix=f"`opslib sandbox start` to try things, or write {FILE_NAME}: {EXAMPLE}")
+
+
+def load(env: str = "") -> Environment:
+    """Return the environment that is meant, validated.
+
+    Raises ConfigError that names file, key and remedy, or SandboxDown.
+    """
+    name = environment_name(env)
+    return _sandbox() if name == "sandbox" else _from_file(name)
+
+
+def notebook_paths() -> list[Path]:
+    """Return the folders that hold runbooks: notebooks/ of the project, and `notebook_paths` of opslib.toml."""
+    root = project_root()
+    file = root / FILE_NAME
+    extra = _read_file(file).get("notebook_paths", []) if file.is_file() else []
+    return [root / "notebooks", *(root / str(path) for path in extra)]
+
+
+def _from_file(name: str) -> Environment:
+    file = project_root() / FILE_NAME
+    if not file.is_file():
+        why = f"no {FILE_NAME} in {project_root()} or above"
+        raise ConfigError(f"environment {name!r} is not known", why=why, fix=f"write {FILE_NAME}: {EXAMPLE}; or use env=\"sandbox\"")
+    known: dict[str, Any] = _read_file(file).get("env", {})
+    if name not in known:
+        near = difflib.get_close_matches(name, [*known, "sandbox"], 1)
+        fix = f"did you mean {near[0]!r}?" if near else f"add a section [env.{name}], or choose one of these"
+        raise ConfigError(f"environment {name!r} is not in {file}", why=f"it has {', '.join(sorted(known)) or 'no environment'}", fix=fix)
+    return _validated(known[name], name=name, origin=f"{file}, [env.{name}]")
+
+
+def _sandbox() -> Environment:
+    state = sandbox_folder() / "sandbox.json"
+    try:
+        content = json.loads(state.read_text())
+    except FileNotFoundError:
+        raise SandboxDown("the sandbox is not running", why=f"{state} is not there", fix="opslib sandbox start") from None
+    except (OSError, ValueError) as error:
+        raise SandboxDown(f"{state} cannot be read", why=str(error), fix="opslib sandbox stop, then opslib sandbox start") from None
+    return _validated({**content["environment"], "sandbox": True}, name="sandbox", origin=str(state))
+
+
+def _read_file(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{file} cannot be read", why=str(error), fix="mend the file; TOML wants quotes around text") from None
+
+
+def _validated(values: dict[str, Any], *, name: str, origin: str) -> Environment:
+    try:
+        return Environment(**{**values, "name": name})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        section: type[BaseModel] = {"database": Database, "services": Services}.get(str(first["loc"][0]), Environment)
+        fix = _remedy(first["type"], key=key, allowed=[field for field in section.model_fields if field != "name"])
+        raise ConfigError(f"{origin}: key {key!r} is wrong", why=first["msg"].removeprefix("Value error, "), fix=fix) from None
+
+
+def _remedy(kind: str, *, key: str, allowed: list[str]) -> str:
+    if kind == "extra_forbidden":
+        near = difflib.get_close_matches(key.split(".")[-1], allowed, 1)
+        return f"did you mean {near[0]!r}?" if near else f"remove it; known keys: {', '.join(allowed)}"
+    if kind == "missing":
+        return f"add {key} = …"
+    return {"account": 'twelve digits in quotes, e.g. account = "012345678901"', "region": 'e.g. region = "ap-northeast-1"'}.get(key, "correct the value")
