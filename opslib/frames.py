@@ -1,0 +1,83 @@
+"""DataFrames as the files of a record: CSV with a JSON beside it for types and origin, redacted, safe in a spreadsheet."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from opslib import redact
+from opslib.errors import OpsError, RecordError, SourceError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_MISSING = r"\N"
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run it
+
+
+def write(file: Path, frame: pd.DataFrame) -> None:
+    """Write the frame as CSV, and its column types and attrs as JSON beside it."""
+    file.parent.mkdir(mode=0o700, exist_ok=True)
+    written = frame.copy()
+    types = {str(column): str(frame[column].dtype) for column in frame.columns}
+    for column, kind in types.items():
+        if kind.startswith("datetime"):
+            written[column] = frame[column].map(lambda moment: moment.isoformat(), na_action="ignore")
+        elif kind in {"object", "str", "string"}:
+            written[column] = frame[column].map(_cell, na_action="ignore")
+    text = written.to_csv(index=False, na_rep=_MISSING, lineterminator="\n")
+    about = {"types": types, "attrs": frame.attrs}
+    file.write_text(redact.text(text), encoding="utf-8", errors="backslashreplace")
+    file.with_suffix(".json").write_text(redact.text(json.dumps(about, ensure_ascii=False, indent=1, default=str)), encoding="utf-8")
+
+
+def write_error(file: Path, error: OpsError, sight: str) -> None:
+    """Write why there is no frame."""
+    file.parent.mkdir(mode=0o700, exist_ok=True)
+    about = {"error": {"what": error.what, "why": error.why, "fix": error.fix, "sight": sight}}
+    file.write_text(redact.text(json.dumps(about, ensure_ascii=False)), encoding="utf-8")
+
+
+def read(file: Path) -> pd.DataFrame | OpsError:
+    """Return the frame that `write` wrote, or the error that `write_error` wrote.
+
+    Raises RecordError when neither lies there.
+    """
+    import pandas as pd
+
+    try:
+        about = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+        if failed := about.get("error"):
+            return SourceError(failed["what"], why=failed["why"], fix=failed["fix"], sight=failed["sight"])
+        text = file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{file.name} is not in this record", why=str(error), fix="the record is incomplete: run the runbook again") from None
+    types: dict[str, str] = about["types"]
+    frame = pd.read_csv(StringIO(text), dtype=str, keep_default_na=False, na_values=[_MISSING]) if types else pd.DataFrame()
+    for column, kind in types.items():
+        frame[column] = _typed(frame[column], kind)
+    frame.attrs.update(about["attrs"])
+    return frame
+
+
+def _typed(column: Any, kind: str) -> Any:
+    import pandas as pd
+
+    if kind.startswith("datetime"):
+        return pd.to_datetime(column, utc="UTC" in kind, format="ISO8601")
+    if kind == "bool":
+        return column == "True"
+    if kind.startswith(("int", "float")):
+        return pd.to_numeric(column).astype(kind)
+    return column.map(_bare, na_action="ignore")
+
+
+def _cell(value: Any) -> Any:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return f"'{text}" if text.startswith((*_FORMULA, "'")) else text
+
+
+def _bare(value: str) -> str:
+    return value[1:] if value.startswith("'") else value
