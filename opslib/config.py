@@ -61,8 +61,8 @@ class Environment(_Strict):
     """One environment: an AWS account and region, and what of the application runs there."""
 
     name: str = Field("", exclude=True)
-    account: Annotated[str, Field(pattern=r"\A[0-9]{12}\Z")]
-    region: Annotated[str, Field(pattern=r"\A[a-z]{2}(-[a-z]+)+-[0-9]\Z")]
+    account: Annotated[str, Field(pattern=r"\A[0-9]{12}\z")]
+    region: Annotated[str, Field(pattern=r"\A[a-z]{2}(-[a-z]+)+-[0-9]\z")]
     profile: str = ""
     role: str = ""
     aws_config_file: str = ""
@@ -74,6 +74,10 @@ class Environment(_Strict):
     admin_urls: dict[str, str] = Field(default_factory=dict)
     sandbox: bool = False
     clock: Literal["running", "frozen"] = "running"
+
+    def __hash__(self) -> int:
+        """Let sessions and clients be cached per environment, although `admin_urls` is a dict."""
+        return hash((self.name, self.account, self.region, self.profile, self.aws_config_file))
 
     @property
     def zone(self) -> tzinfo:

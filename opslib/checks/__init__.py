@@ -1,0 +1,1 @@
+"""Opinions: each check reads sources and returns a Result, named as operators say it."""
