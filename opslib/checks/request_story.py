@@ -1,0 +1,149 @@
+"""Read the lines of one request: spans, gaps, clock skew, the first error, what it waited for. Pure functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from opslib.sources.log_lines import FAILING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+GAP_MS, GAP_SHARE = 200.0, 0.2
+SKEW_MS = (20.0, 5_000.0)  # less is jitter, more is another story than a clock
+SLOW_MS = 3_000.0
+
+
+@dataclass(frozen=True)
+class Story:
+    """What the lines of one request tell."""
+
+    lines: pd.DataFrame
+    spans: pd.DataFrame
+    gaps: pd.DataFrame
+    skewed: dict[str, float] = field(default_factory=dict)
+    first_error: int | None = None
+    total_ms: float = 0.0
+    what: str = ""
+    failed: bool = False
+
+    def cause(self) -> str:
+        """Return what the request waited for, or the error that ended it, as part of a sentence."""
+        waits = self.lines[self.lines["wait_ms"].notna()]
+        kind = self.lines.loc[self.first_error, "error_kind"] if self.first_error is not None else ""
+        tail = f" ({kind})" if kind else ""
+        if len(waits):
+            longest = waits.loc[waits["wait_ms"].idxmax()]
+            return f"{longest['service']} waited {seconds_text(longest['wait_ms'])} for {longest['wait_for'] or 'something unnamed'}{tail}"
+        if self.first_error is not None:
+            error = self.lines.loc[self.first_error]
+            return f"{error['service']} says {shortened(error['error_message'] or error['message'])}{tail}"
+        if len(self.gaps):
+            gap = self.gaps.loc[(self.gaps["end_ms"] - self.gaps["start_ms"]).idxmax()]
+            return f"the longest pause, {seconds_text(gap['end_ms'] - gap['start_ms'])}, lies between {gap['before']} and {gap['after']}"
+        return ""
+
+
+def read(lines: pd.DataFrame, *, expected: tuple[str, ...] = ()) -> Story:
+    """Return the story of parsed lines (opslib.sources.log_lines.parsed), oldest first; `expected` services may be silent."""
+    lines = lines.sort_values("time", kind="stable").reset_index(drop=True)
+    begins = lines["time"] - _durations(lines)
+    origin = begins.min()
+    lines = lines.assign(at_ms=_ms(lines["time"] - origin), begin_ms=_ms(begins - origin))
+    failing = lines.index[lines["level"].isin(FAILING) | (lines["error_kind"] != "")]
+    first_error = int(failing[0]) if len(failing) else None
+    status = lines["status"].max()
+    total = float(lines["at_ms"].max())
+    return Story(lines, spans(lines, expected), gaps(lines), skewed(lines), first_error, _request_ms(lines, total), _what(lines),
+                 failed=first_error is not None or bool(status >= 500))  # fmt: skip
+
+
+def spans(lines: pd.DataFrame, expected: tuple[str, ...]) -> pd.DataFrame:
+    """Return a row a service: from its first line (or where its duration began) to its last; silent ones last."""
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    for service, own in lines.groupby("service", sort=False):
+        wait = own.loc[own["wait_ms"].idxmax()] if own["wait_ms"].notna().any() else None
+        note = f"{seconds_text(wait['wait_ms'])} {wait['wait_for']}" if wait is not None else ""
+        error = bool(own["level"].isin(FAILING).any() or (own["error_kind"] != "").any())
+        rows.append({"lane": service, "start_ms": float(own["begin_ms"].min()), "end_ms": float(own["at_ms"].max()), "lines": len(own), "error": error, "note": note})
+    rows.sort(key=lambda row: (row["start_ms"], row["lane"]))
+    heard = {row["lane"] for row in rows}
+    silent = [{"lane": name, "start_ms": float("nan"), "end_ms": float("nan"), "lines": 0, "error": False, "note": "silent, though usual on this route"} for name in expected if name not in heard]
+    return pd.DataFrame(rows + silent, columns=["lane", "start_ms", "end_ms", "lines", "error", "note"])
+
+
+def gaps(lines: pd.DataFrame) -> pd.DataFrame:
+    """Return the pauses between neighbouring lines longer than 200 ms and a fifth of the whole, with their neighbours.
+
+    Columns: start_ms, end_ms float64, label, before, after object.
+    """
+    import pandas as pd
+
+    total = float(lines["at_ms"].max() - lines["at_ms"].min())
+    limit = max(GAP_MS, GAP_SHARE * total)
+    rows = []
+    for earlier, later in zip(lines.index[:-1], lines.index[1:], strict=True):
+        start, end = float(lines.at[earlier, "at_ms"]), float(lines.at[later, "at_ms"])
+        if end - start > limit:
+            before, after = lines.at[earlier, "service"], lines.at[later, "service"]
+            rows.append({"start_ms": start, "end_ms": end, "label": f"{seconds_text(end - start)} without a line ({before} → {after})", "before": before, "after": after})
+    return pd.DataFrame(rows, columns=["start_ms", "end_ms", "label", "before", "after"])
+
+
+def skewed(lines: pd.DataFrame) -> dict[str, float]:
+    """Return services whose clock is behind, with milliseconds: their first line is before the request arrived.
+
+    The request arrived when the longest measured duration began; nothing that belongs to it can be earlier.
+    """
+    measured = lines["duration_ms"].notna()
+    if not measured.any():
+        return {}
+    entry = lines.loc[lines["duration_ms"].idxmax()]
+    early: dict[str, float] = {}
+    for service, own in lines[lines["service"] != entry["service"]].groupby("service", sort=True):
+        ahead = float(entry["begin_ms"] - own["at_ms"].min())
+        if SKEW_MS[0] <= ahead <= SKEW_MS[1]:
+            early[str(service)] = round(ahead)
+    return early
+
+
+def seconds_text(ms: float) -> str:
+    """Return milliseconds for people: 38 ms, 4.3 s, 2 min 5 s."""
+    if ms < 1000:
+        return f"{ms:.0f} ms"
+    if ms < 120_000:
+        return f"{ms / 1000:.1f} s"
+    return f"{int(ms // 60_000)} min {int(ms % 60_000 // 1000)} s"
+
+
+def shortened(text: str, limit: int = 120) -> str:
+    """Return the first line of a text, cut at a limit with an ellipsis."""
+    first = text.strip().split("\n", 1)[0]
+    return first if len(first) <= limit else first[: limit - 1] + "…"
+
+
+def _durations(lines: pd.DataFrame) -> Any:
+    import pandas as pd
+
+    return pd.to_timedelta(lines["duration_ms"].fillna(0).clip(lower=0), unit="ms")
+
+
+def _ms(delta: Any) -> Any:
+    return delta.dt.total_seconds() * 1000
+
+
+def _request_ms(lines: pd.DataFrame, total: float) -> float:
+    """The time the caller waited: the longest duration that a line with a status states, else first to last line."""
+    stated = lines.loc[lines["status"].notna(), "duration_ms"].max()
+    return float(stated) if stated == stated else total
+
+
+def _what(lines: pd.DataFrame) -> str:
+    routed = lines[lines["route"] != ""]
+    if not len(routed):
+        return "the request"
+    methods = routed.loc[routed["method"] != "", "method"]
+    return f"{methods.iloc[0]} {routed['route'].iloc[0]}" if len(methods) else str(routed["route"].iloc[0])
