@@ -18,10 +18,23 @@ from opslib.errors import IdentityError, OpsError, SandboxDown, SourceError
 
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 3, 8, 4
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
-_UNKNOWN_KEY = {"UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AuthFailure"}
+_UNKNOWN_KEY = {
+    "UnrecognizedClientException",
+    "InvalidClientTokenId",
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "AuthFailure",
+}
 _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "Forbidden", "403"}
 _SSO = {"SSOTokenLoadError", "UnauthorizedSSOTokenError", "TokenRetrievalError", "RefreshWithMFAUnsupportedError"}
-_NO_ANSWER = {"EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "ConnectionClosedError", "ProxyConnectionError", "HTTPClientError"}
+_NO_ANSWER = {
+    "EndpointConnectionError",
+    "ConnectTimeoutError",
+    "ReadTimeoutError",
+    "ConnectionClosedError",
+    "ProxyConnectionError",
+    "HTTPClientError",
+}
 
 _lock = threading.Lock()
 _calls: Counter[str] = Counter()
@@ -54,7 +67,10 @@ def session(environment: Environment) -> Any:
     from botocore.exceptions import ProfileNotFound
 
     core = botocore.session.Session(profile=environment.profile or None)
-    for variable, value in {"config_file": environment.aws_config_file, "credentials_file": environment.aws_credentials_file}.items():
+    for variable, value in {
+        "config_file": environment.aws_config_file,
+        "credentials_file": environment.aws_credentials_file,
+    }.items():
         if value:
             core.set_config_variable(variable, value)
     try:
@@ -87,11 +103,22 @@ def identity(environment: Environment) -> Identity:
     if answer["Account"] != environment.account:
         why = f"profile {environment.profile or 'default'!r} is {answer['Arn']}"
         fix = f"choose another profile, or correct `account` of [env.{environment.name}]"
-        raise IdentityError(f"account {answer['Account']} is not {environment.account}, the account of {environment.name!r}", why=why, fix=fix)
+        raise IdentityError(
+            f"account {answer['Account']} is not {environment.account}, the account of {environment.name!r}",
+            why=why,
+            fix=fix,
+        )
     now = datetime.now(UTC)
-    stamp = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"].get("date", "") or f"{now:%a, %d %b %Y %H:%M:%S} GMT")
+    stamp = parsedate_to_datetime(
+        answer["ResponseMetadata"]["HTTPHeaders"].get("date", "") or f"{now:%a, %d %b %Y %H:%M:%S} GMT"
+    )
     ahead = stamp.astimezone(UTC) - now
-    return Identity(answer["Account"], answer["Arn"], ahead if abs(ahead) > timedelta(seconds=2) else timedelta(), stamp.astimezone(UTC))
+    return Identity(
+        answer["Account"],
+        answer["Arn"],
+        ahead if abs(ahead) > timedelta(seconds=2) else timedelta(),
+        stamp.astimezone(UTC),
+    )
 
 
 def now(environment: Environment) -> datetime:
@@ -139,21 +166,33 @@ def explain(error: Exception, environment: Environment) -> OpsError:
     operation = getattr(error, "operation_name", "")
     login = f"aws sso login --profile {environment.profile or 'default'}"
     if code in _EXPIRED or kind in _SSO:
-        return IdentityError(f"the credentials of profile {environment.profile or 'default'!r} have expired", why=message, fix=login)
+        return IdentityError(
+            f"the credentials of profile {environment.profile or 'default'!r} have expired", why=message, fix=login
+        )
     if kind in {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"} or code in _UNKNOWN_KEY:
         return IdentityError(f"there are no usable credentials for {environment.name!r}", why=message, fix=login)
     if code in _DENIED:
-        fix = f"allow the action of {operation} for this role: policies/read.json has the line" if operation else "ask for the read policy"
+        fix = (
+            f"allow the action of {operation} for this role: policies/read.json has the line"
+            if operation
+            else "ask for the read policy"
+        )
         return SourceError(f"{operation or 'the call'} was denied", why=message, fix=fix, sight="denied")
     if kind in _NO_ANSWER:
         return _no_answer(error, environment)
     if "Throttl" in code or code in {"LimitExceededException", "TooManyRequestsException", "RequestLimitExceeded"}:
-        return SourceError(f"{operation} was throttled {ATTEMPTS} times", why=message, fix="try again in a minute; others may be asking too")
+        return SourceError(
+            f"{operation} was throttled {ATTEMPTS} times",
+            why=message,
+            fix="try again in a minute; others may be asking too",
+        )
     return SourceError(f"{operation or 'AWS'} failed: {code or kind}", why=message)
 
 
 def _no_answer(error: Exception, environment: Environment) -> OpsError:
     if environment.sandbox and type(error).__name__ in {"EndpointConnectionError", "ConnectionClosedError"}:
-        return SandboxDown("the sandbox does not answer", why=str(error), fix="opslib sandbox stop, then opslib sandbox start")
+        return SandboxDown(
+            "the sandbox does not answer", why=str(error), fix="opslib sandbox stop, then opslib sandbox start"
+        )
     fix = "check network, VPN and region; the rest of the runbook goes on"
     return SourceError(f"no answer from AWS within {READ_SECONDS} s", why=str(error), fix=fix)

@@ -91,7 +91,9 @@ def project_root() -> Path:
         return Path(named).resolve()
     here = Path.cwd()
     for folder in (here, *here.parents):
-        if (folder / FILE_NAME).is_file() or ((folder / "notebooks").is_dir() and (folder / "pyproject.toml").is_file()):
+        if (folder / FILE_NAME).is_file() or (
+            (folder / "notebooks").is_dir() and (folder / "pyproject.toml").is_file()
+        ):
             return folder
     return here
 
@@ -110,12 +112,18 @@ def environment_name(env: str = "") -> str:
     if file.is_file():
         default = str(_read_file(file).get("default", ""))
         if not default:
-            raise ConfigError(f"{file} names no default environment", fix=f'add `default = "NAME"` to {FILE_NAME}, or say env="NAME"')
+            raise ConfigError(
+                f"{file} names no default environment", fix=f'add `default = "NAME"` to {FILE_NAME}, or say env="NAME"'
+            )
         return default
     if (sandbox_folder() / "sandbox.json").is_file():
         return "sandbox"
     why = f"no {FILE_NAME} in {project_root()} or above, and no sandbox runs"
-    raise ConfigError("there is no configuration", why=why, fix=f"`opslib sandbox start` to try things, or write {FILE_NAME}: {EXAMPLE}")
+    raise ConfigError(
+        "there is no configuration",
+        why=why,
+        fix=f"`opslib sandbox start` to try things, or write {FILE_NAME}: {EXAMPLE}",
+    )
 
 
 def load(env: str = "") -> Environment:
@@ -139,12 +147,18 @@ def _from_file(name: str) -> Environment:
     file = project_root() / FILE_NAME
     if not file.is_file():
         why = f"no {FILE_NAME} in {project_root()} or above"
-        raise ConfigError(f"environment {name!r} is not known", why=why, fix=f"write {FILE_NAME}: {EXAMPLE}; or use env=\"sandbox\"")
+        raise ConfigError(
+            f"environment {name!r} is not known", why=why, fix=f'write {FILE_NAME}: {EXAMPLE}; or use env="sandbox"'
+        )
     known: dict[str, Any] = _read_file(file).get("env", {})
     if name not in known:
         near = difflib.get_close_matches(name, [*known, "sandbox"], 1)
         fix = f"did you mean {near[0]!r}?" if near else f"add a section [env.{name}], or choose one of these"
-        raise ConfigError(f"environment {name!r} is not in {file}", why=f"it has {', '.join(sorted(known)) or 'no environment'}", fix=fix)
+        raise ConfigError(
+            f"environment {name!r} is not in {file}",
+            why=f"it has {', '.join(sorted(known)) or 'no environment'}",
+            fix=fix,
+        )
     return _validated(known[name], name=name, origin=f"{file}, [env.{name}]")
 
 
@@ -153,9 +167,13 @@ def _sandbox() -> Environment:
     try:
         content = json.loads(state.read_text())
     except FileNotFoundError:
-        raise SandboxDown("the sandbox is not running", why=f"{state} is not there", fix="opslib sandbox start") from None
+        raise SandboxDown(
+            "the sandbox is not running", why=f"{state} is not there", fix="opslib sandbox start"
+        ) from None
     except (OSError, ValueError) as error:
-        raise SandboxDown(f"{state} cannot be read", why=str(error), fix="opslib sandbox stop, then opslib sandbox start") from None
+        raise SandboxDown(
+            f"{state} cannot be read", why=str(error), fix="opslib sandbox stop, then opslib sandbox start"
+        ) from None
     return _validated({**content["environment"], "sandbox": True}, name="sandbox", origin=str(state))
 
 
@@ -163,7 +181,9 @@ def _read_file(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{file} cannot be read", why=str(error), fix="mend the file; TOML wants quotes around text") from None
+        raise ConfigError(
+            f"{file} cannot be read", why=str(error), fix="mend the file; TOML wants quotes around text"
+        ) from None
 
 
 def _validated(values: dict[str, Any], *, name: str, origin: str) -> Environment:
@@ -174,7 +194,9 @@ def _validated(values: dict[str, Any], *, name: str, origin: str) -> Environment
         key = ".".join(str(part) for part in first["loc"])
         section: type[BaseModel] = {"database": Database, "services": Services}.get(str(first["loc"][0]), Environment)
         fix = _remedy(first["type"], key=key, allowed=[field for field in section.model_fields if field != "name"])
-        raise ConfigError(f"{origin}: key {key!r} is wrong", why=first["msg"].removeprefix("Value error, "), fix=fix) from None
+        raise ConfigError(
+            f"{origin}: key {key!r} is wrong", why=first["msg"].removeprefix("Value error, "), fix=fix
+        ) from None
 
 
 def _remedy(kind: str, *, key: str, allowed: list[str]) -> str:
@@ -183,4 +205,7 @@ def _remedy(kind: str, *, key: str, allowed: list[str]) -> str:
         return f"did you mean {near[0]!r}?" if near else f"remove it; known keys: {', '.join(allowed)}"
     if kind == "missing":
         return f"add {key} = …"
-    return {"account": 'twelve digits in quotes, e.g. account = "012345678901"', "region": 'e.g. region = "ap-northeast-1"'}.get(key, "correct the value")
+    return {
+        "account": 'twelve digits in quotes, e.g. account = "012345678901"',
+        "region": 'e.g. region = "ap-northeast-1"',
+    }.get(key, "correct the value")

@@ -28,7 +28,10 @@ def connect(environment: Environment) -> Any:
 
     database = environment.database
     if database is None:
-        raise ConfigError(f"environment {environment.name!r} has no database", fix=f"add [env.{environment.name}.database] with host, dbname and user")
+        raise ConfigError(
+            f"environment {environment.name!r} has no database",
+            fix=f"add [env.{environment.name}.database] with host, dbname and user",
+        )
     password = _password(environment, database)
     try:
         return psycopg.connect(**_arguments(database), password=password, autocommit=True)
@@ -50,8 +53,14 @@ def fetch(environment: Environment, query: str, parameters: Mapping[str, Any]) -
             cursor = connection.execute(text, dict(parameters))
         except psycopg.Error as error:
             sight = "denied" if isinstance(error, psycopg.errors.InsufficientPrivilege) else "error"
-            fix = "grant the reader role SELECT on it" if sight == "denied" else "try it by hand; the statement is shown under the answer"
-            raise DatabaseError(f"query {query} failed", why=str(error).strip().splitlines()[0], fix=fix, sight=sight) from None
+            fix = (
+                "grant the reader role SELECT on it"
+                if sight == "denied"
+                else "try it by hand; the statement is shown under the answer"
+            )
+            raise DatabaseError(
+                f"query {query} failed", why=str(error).strip().splitlines()[0], fix=fix, sight=sight
+            ) from None
         return pd.DataFrame(cursor.fetchall(), columns=[column.name for column in cursor.description])
 
 
@@ -84,12 +93,18 @@ def _password(environment: Environment, database: Database) -> str:
     if database.password_env:
         if value := os.environ.get(database.password_env):
             return value
-        raise ConfigError(f"environment variable {database.password_env} is empty", why="it is named by `password_env`", fix=f"export {database.password_env}")
+        raise ConfigError(
+            f"environment variable {database.password_env} is empty",
+            why="it is named by `password_env`",
+            fix=f"export {database.password_env}",
+        )
     if database.password_file:
         try:
             return Path(database.password_file).read_text(encoding="utf-8").strip()
         except OSError as error:
-            raise ConfigError(f"{database.password_file} cannot be read", why=error.strerror or "", fix="correct `password_file`") from None
+            raise ConfigError(
+                f"{database.password_file} cannot be read", why=error.strerror or "", fix="correct `password_file`"
+            ) from None
     client = aws.client(environment, "rds")
     return str(client.generate_db_auth_token(DBHostname=database.host, Port=database.port, DBUsername=database.user))
 
@@ -99,9 +114,9 @@ def _unreachable(error: Exception, database: Database, password: str) -> Databas
     why = said.replace(password, "[redacted]") if password else said
     where = f"{database.host}:{database.port}" + (f" by {database.hostaddr}" if database.hostaddr else "")
     if "certificate" in why or "SSL" in why:
-        fix = "check sslmode and sslrootcert; through a port forward keep `host` and set `hostaddr` = \"127.0.0.1\""
+        fix = 'check sslmode and sslrootcert; through a port forward keep `host` and set `hostaddr` = "127.0.0.1"'
     elif "authentication" in why or "password" in why:
-        fix = "check `user` and how the password is named (password_env, password_file, or auth = \"iam\")"
+        fix = 'check `user` and how the password is named (password_env, password_file, or auth = "iam")'
     else:
         fix = "check network, VPN or the port forward; the parts that need no database go on"
     return DatabaseError(f"no way to the database at {where}", why=why, fix=fix)

@@ -84,7 +84,16 @@ def _banner_parts(run: Run) -> list[str]:
     note = [run.window.note] if run.window and run.window.note else []
     replayed = ["REPLAY of a record: no AWS, no database"] if run.replayed else []
     clock = [f"clock {run.environment.clock} at {local:%Y-%m-%d %H:%M %Z}"] if run.environment.clock == "frozen" else []
-    return [run.environment.name, f"account {run.identity.account}", run.identity.arn, run.environment.region, window, *note, *clock, *replayed]
+    return [
+        run.environment.name,
+        f"account {run.identity.account}",
+        run.identity.arn,
+        run.environment.region,
+        window,
+        *note,
+        *clock,
+        *replayed,
+    ]
 
 
 def result_html(result: Result) -> str:
@@ -103,7 +112,11 @@ def _card(result: Result) -> str:
         f'<span style="color:#5f6c7b;font-size:12px">{escape(name)}</span></div>'
         for name, value in result.facts.items()
     )
-    grid = f'<div style="display:grid;grid-template-columns:repeat(auto-fit,minmax(118px,1fr));gap:8px;margin-top:10px">{tiles}</div>' if tiles else ""
+    grid = (
+        f'<div style="display:grid;grid-template-columns:repeat(auto-fit,minmax(118px,1fr));gap:8px;margin-top:10px">{tiles}</div>'
+        if tiles
+        else ""
+    )
     return (
         f'<div style="border-left:6px solid {colour};background:#f7f9fb;border-radius:6px;padding:12px 16px;margin:0 0 8px">'
         f'<div style="font-size:18px;font-weight:650;margin-bottom:2px">{escape(result.title)} {pill(str(result.verdict))}</div>'
@@ -119,7 +132,9 @@ def _reading(result: Result) -> str:
 def _sight(result: Result) -> str:
     if str(result.sight) == "complete" and not result.reason:
         return ""
-    return f'<div style="color:#8a4b00;font-size:13px">{escape(SIGHT[str(result.sight)])}: {escape(result.reason)}</div>'
+    return (
+        f'<div style="color:#8a4b00;font-size:13px">{escape(SIGHT[str(result.sight)])}: {escape(result.reason)}</div>'
+    )
 
 
 def _sources(sources: tuple[Source, ...]) -> str:
@@ -131,8 +146,23 @@ def _sources(sources: tuple[Source, ...]) -> str:
 
 def _source(source: Source) -> str:
     cost = f"US${source.usd:.4f}" if source.usd else ""
-    facts = [fact for fact in (source.api, source.window, f"account {source.account}" if source.account else "", source.region, cost, source.note) if fact]
-    query = f'<pre style="white-space:pre-wrap;background:#f7f9fb;padding:6px 8px;margin:2px 0;font-size:12px">{escape(source.query)}</pre>' if source.query else ""
+    facts = [
+        fact
+        for fact in (
+            source.api,
+            source.window,
+            f"account {source.account}" if source.account else "",
+            source.region,
+            cost,
+            source.note,
+        )
+        if fact
+    ]
+    query = (
+        f'<pre style="white-space:pre-wrap;background:#f7f9fb;padding:6px 8px;margin:2px 0;font-size:12px">{escape(source.query)}</pre>'
+        if source.query
+        else ""
+    )
     return f"{escape(' · '.join(facts))}{query}"
 
 
@@ -149,9 +179,16 @@ def table_html(frame: pd.DataFrame, *, rows: int = ROWS, flag: str = "") -> str:
     shown = frame.head(rows)
     columns = [column for column in frame.columns if column != flag]
     numeric = {column for column in columns if shown[column].dtype.kind in "if"}
-    head = "".join(f'<th style="text-align:{"right" if column in numeric else "left"};font-weight:600;color:#5f6c7b;font-size:12px;border-bottom:2px solid #cbd2d9;padding:5px 8px;background:#fff">{escape(column)}</th>' for column in columns)
+    head = "".join(
+        f'<th style="text-align:{"right" if column in numeric else "left"};font-weight:600;color:#5f6c7b;font-size:12px;border-bottom:2px solid #cbd2d9;padding:5px 8px;background:#fff">{escape(column)}</th>'
+        for column in columns
+    )
     body = "".join(_row(record, columns, numeric, bool(record.get(flag))) for record in shown.to_dict("records"))
-    more = f'<div style="color:#5f6c7b;font-size:12px">{len(shown)} of {len(frame)}; all of them are in the record under data/</div>' if len(frame) > len(shown) else ""
+    more = (
+        f'<div style="color:#5f6c7b;font-size:12px">{len(shown)} of {len(frame)}; all of them are in the record under data/</div>'
+        if len(frame) > len(shown)
+        else ""
+    )
     return (f'<div style="overflow-x:auto"><table style="table-layout:auto;border-collapse:collapse;font:13px/1.45 {FONT};color:#1f2933;width:100%;margin:4px 0 8px;background:#fff">'
             f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{more}")  # fmt: skip
 
@@ -184,12 +221,15 @@ def result_text(result: Result) -> str:
 
 def slack_text(result: Result, *, sandbox: bool = False) -> str:
     """Return the text to paste into Slack; mentions and links in it are made harmless."""
+
     def quiet(text: str) -> str:
         return visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
     mark = "[SANDBOX] " if sandbox else ""
     lines = [f"{mark}*{status_text(str(result.verdict))}* {quiet(result.title)}", quiet(result.sentence)]
-    lines += [" | ".join(f"{quiet(name)}: {quiet(value)}" for name, value in result.facts.items())] if result.facts else []
+    lines += (
+        [" | ".join(f"{quiet(name)}: {quiet(value)}" for name, value in result.facts.items())] if result.facts else []
+    )
     if str(result.sight) != "complete":
         lines.append(f"{SIGHT[str(result.sight)]}: {quiet(result.reason)}")
     return "\n".join(lines + [f"Next: `{quiet(step.command())}`" for step in result.next])

@@ -29,8 +29,10 @@ def write(file: Path, frame: pd.DataFrame) -> None:
             written[column] = frame[column].map(_cell, na_action="ignore")
     text = written.to_csv(index=False, na_rep=_MISSING, lineterminator="\n")
     about = {"types": types, "attrs": frame.attrs}
-    file.write_text(redact.text(text), encoding="utf-8", errors="backslashreplace")
-    file.with_suffix(".json").write_text(redact.text(json.dumps(about, ensure_ascii=False, indent=1, default=str)), encoding="utf-8")
+    file.write_bytes(redact.text(text).encode("utf-8", errors="backslashreplace"))  # no newline translation
+    file.with_suffix(".json").write_text(
+        redact.text(json.dumps(about, ensure_ascii=False, indent=1, default=str)), encoding="utf-8"
+    )
 
 
 def write_error(file: Path, error: OpsError, sight: str) -> None:
@@ -51,11 +53,17 @@ def read(file: Path) -> pd.DataFrame | OpsError:
         about = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
         if failed := about.get("error"):
             return SourceError(failed["what"], why=failed["why"], fix=failed["fix"], sight=failed["sight"])
-        text = file.read_text(encoding="utf-8")
+        text = file.read_bytes().decode("utf-8")
     except (OSError, ValueError) as error:
-        raise RecordError(f"{file.name} is not in this record", why=str(error), fix="the record is incomplete: run the runbook again") from None
+        raise RecordError(
+            f"{file.name} is not in this record", why=str(error), fix="the record is incomplete: run the runbook again"
+        ) from None
     types: dict[str, str] = about["types"]
-    frame = pd.read_csv(StringIO(text), dtype=str, keep_default_na=False, na_values=[_MISSING]) if types else pd.DataFrame()
+    frame = (
+        pd.read_csv(StringIO(text, newline=""), dtype=str, keep_default_na=False, na_values=[_MISSING])
+        if types
+        else pd.DataFrame()
+    )
     for column, kind in types.items():
         frame[column] = _typed(frame[column], kind)
     frame.attrs.update(about["attrs"])

@@ -34,7 +34,9 @@ _RULES: list[tuple[tuple[str, ...], re.Pattern[str], str | Callable[[re.Match[st
      lambda m: "[card]" if _is_card(m[0]) else m[0]),
 ]  # fmt: skip
 _IMAGE = re.compile(r"(data:image/[a-z+.-]+;base64,[A-Za-z0-9+/=]+)")
-_ISSUERS = re.compile(r"4\d{12}(?:\d{3}){0,2}|5[1-5]\d{14}|2[2-7]\d{14}|3[47]\d{13}|35\d{14}|3[068]\d{12}|6(?:011|5\d\d)\d{12}")
+_ISSUERS = re.compile(
+    r"4\d{12}(?:\d{3}){0,2}|5[1-5]\d{14}|2[2-7]\d{14}|3[47]\d{13}|35\d{14}|3[068]\d{12}|6(?:011|5\d\d)\d{12}"
+)
 
 
 def text(value: str) -> str:
@@ -55,7 +57,11 @@ def _plain(value: str) -> str:
 def _harmless(found: str) -> bool:
     """A value that is no secret: empty, already redacted, or a plain word such as null, true, a number of tokens."""
     bare = found.strip("\\\"'")
-    return bare.startswith("[redacted") or bare.lower() in {"", "null", "none", "true", "false", "str", "string"} or bare.isdigit() and len(bare) < 4
+    return (
+        bare.startswith("[redacted")
+        or bare.lower() in {"", "null", "none", "true", "false", "str", "string"}
+        or (bare.isdigit() and len(bare) < 4)
+    )
 
 
 def _quoted(found: str) -> str:

@@ -134,6 +134,8 @@ class Result:
 def overall(results: Iterable[Result]) -> tuple[Verdict, str]:
     """Return the worst verdict (critical > warn > unknown > ok) and "n of m checks blind"."""
     seen = list(results)
-    verdict = next((worst for worst in _WORST_FIRST if any(result.verdict is worst for result in seen)), Verdict.UNKNOWN)
+    verdict = next(
+        (worst for worst in _WORST_FIRST if any(result.verdict is worst for result in seen)), Verdict.UNKNOWN
+    )
     blind = sum(result.sight in BLIND or any(part.sight in BLIND for part in result.parts) for result in seen)
     return verdict, f"{blind} of {len(seen)} checks blind"

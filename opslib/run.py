@@ -86,7 +86,14 @@ class Run:
         kept = tuple(name for name in result.data if name)
         result = replace(result, data=kept)
         self._note({"event": "result", **result.as_json()})
-        self._note({"event": "calls", "calls": aws.calls(), "usd": round(self.usd, 6), "seconds": round(time.monotonic() - self.began, 3)})
+        self._note(
+            {
+                "event": "calls",
+                "calls": aws.calls(),
+                "usd": round(self.usd, 6),
+                "seconds": round(time.monotonic() - self.began, 3),
+            }
+        )
         return result
 
     def _keep(self, fact: Fact) -> None:
@@ -99,7 +106,9 @@ class Run:
                 frames.write_error(self.folder / "data" / f"{fact.name}.json", fact.error, fact.sight)
         except OSError as error:
             why = f"{error.strerror}: {self.folder}"
-            raise RecordError(f"data/{fact.name} cannot be kept", why=why, fix="make room on the disk, then run again") from None
+            raise RecordError(
+                f"data/{fact.name} cannot be kept", why=why, fix="make room on the disk, then run again"
+            ) from None
 
     def _remembered(self, name: str) -> Fact:
         assert self.replayed is not None
@@ -160,7 +169,9 @@ def _started(run: Run) -> dict[str, Any]:
             "region": run.environment.region,
             "sandbox": run.environment.sandbox,
         },
-        "environment_settings": json.loads(run.environment.model_dump_json(exclude={"database", "aws_config_file", "aws_credentials_file"})),
+        "environment_settings": json.loads(
+            run.environment.model_dump_json(exclude={"database", "aws_config_file", "aws_credentials_file"})
+        ),
         "now": run.now.isoformat(),
         "window": {name: moment.isoformat() for name, moment in shown.items()} | {"zone": run.environment.timezone},
         "versions": {"python": platform.python_version(), **named},
@@ -175,7 +186,9 @@ def _replay(record: Path, window: str) -> Run:
         environment = config.Environment(**{**began["environment_settings"], "name": began["environment"]["name"]})
         now = datetime.fromisoformat(began["now"])
     except (OSError, ValueError, KeyError, StopIteration) as error:
-        raise RecordError(f"{record} cannot be replayed", why=str(error), fix="choose a record whose run got past start()") from None
+        raise RecordError(
+            f"{record} cannot be replayed", why=str(error), fix="choose a record whose run got past start()"
+        ) from None
     identity = aws.Identity(began["environment"]["account"], began["environment"]["identity"], now - now, now)
     chosen = parse(window, now=now, zone=environment.zone) if window.strip() else None
     return Run(environment, identity, now, chosen, replayed=record)
@@ -185,7 +198,9 @@ def _outcome(name: str, future: Any, left: float, limit: float) -> Fact:
     try:
         return Fact(name, future.result(timeout=max(left, 0.0)))
     except FutureTimeout:
-        return Fact(name, error=SourceError(f"no answer in {limit:g} s", why=f"{name} took longer", fix="run this cell again"))
+        return Fact(
+            name, error=SourceError(f"no answer in {limit:g} s", why=f"{name} took longer", fix="run this cell again")
+        )
     except (SandboxDown, ConfigError, SourceError) as error:
         return Fact(name, error=error)
 

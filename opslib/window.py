@@ -66,7 +66,9 @@ def zone_named(name: str) -> tzinfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         fix = "write UTC, JST, an offset such as +09:00, or a name such as Asia/Tokyo"
-        raise WindowError(f"time zone {name!r} is not known", why="abbreviations other than UTC and JST are ambiguous", fix=fix) from None
+        raise WindowError(
+            f"time zone {name!r} is not known", why="abbreviations other than UTC and JST are ambiguous", fix=fix
+        ) from None
 
 
 def parse(text: str, *, now: datetime, zone: tzinfo) -> Window:
@@ -123,8 +125,15 @@ def _moment(text: str, zone: tzinfo, day_of: datetime | None) -> datetime | None
 def _checked(text: str, start: datetime, end: datetime, *, now: datetime, zone: tzinfo) -> Window:
     start, end = start.astimezone(UTC), end.astimezone(UTC)
     if end <= start:
-        raise WindowError(f"window {text!r} ends before it starts", fix="put the earlier time first; give the second date if it passes midnight")
+        raise WindowError(
+            f"window {text!r} ends before it starts",
+            fix="put the earlier time first; give the second date if it passes midnight",
+        )
     if start >= now:
-        raise WindowError(f"window {text!r} lies in the future", why=f"it is {now.astimezone(zone):%Y-%m-%d %H:%M %Z} now", fix="check the date and the zone")
+        raise WindowError(
+            f"window {text!r} lies in the future",
+            why=f"it is {now.astimezone(zone):%Y-%m-%d %H:%M %Z} now",
+            fix="check the date and the zone",
+        )
     note = "its end is not over yet: cut to now" if end > now else ""
     return Window(start, min(end, now), zone, note)

@@ -13,7 +13,16 @@ from typing import Any
 from opslib.display import escape
 
 INK, MUTED, GRID, PAPER = "#1f2933", "#5f6c7b", "#e3e8ee", "#ffffff"
-CYCLE = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8a6d00", "#777777"]  # Okabe-Ito, darker yellow
+CYCLE = [
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#CC79A7",
+    "#56B4E9",
+    "#D55E00",
+    "#8a6d00",
+    "#777777",
+]  # Okabe-Ito, darker yellow
 OK, WARN, BAD = "#0b7a55", "#a15c00", "#b3261e"
 WIDE, NARROW = 9.0, 4.6  # inches; at 390 px the narrow one shows its 9 pt text at 9 px or more
 
@@ -41,7 +50,7 @@ class Chart:
         """Return the chart as an image; a narrow screen takes the narrow drawing where `picture` is allowed."""
         source = f'<source media="(max-width:40rem)" srcset="{_uri(self.narrow)}">'
         image = f'<img src="{_uri(self.wide)}" alt="{escape(self.title)}" style="display:block;width:100%;max-width:900px;height:auto;background:#fff">'
-        return f'<picture>{source}{image}</picture>'
+        return f"<picture>{source}{image}</picture>"
 
 
 def draw(title: str, paint: Callable[[Any, bool], None], *, height: float, narrow_height: float | None = None) -> Chart:
@@ -70,7 +79,9 @@ def _prepare() -> None:
 
     from matplotlib import font_manager
 
-    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # the Japanese face has no bold; the fallback is fine
+    logging.getLogger("matplotlib.font_manager").setLevel(
+        logging.ERROR
+    )  # the Japanese face has no bold; the fallback is fine
     found = find_spec("matplotlib_fontja")
     if found and found.origin:
         for font in sorted(Path(found.origin).parent.rglob("*.ttf")):

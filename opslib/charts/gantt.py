@@ -11,7 +11,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def gantt(spans: pd.DataFrame, marks: pd.DataFrame, gaps: pd.DataFrame, *, title: str, unit: str = "milliseconds since the first line") -> Chart:
+def gantt(
+    spans: pd.DataFrame,
+    marks: pd.DataFrame,
+    gaps: pd.DataFrame,
+    *,
+    title: str,
+    unit: str = "milliseconds since the first line",
+) -> Chart:
     """Draw lanes in the order of `spans`.
 
     spans: lane str, start_ms float, end_ms float, lines int, error bool, note str; a lane without lines has NaN times.
@@ -51,13 +58,31 @@ def _ticks(axes: Any, marks: pd.DataFrame, lanes: dict[str, int]) -> None:
         axes.plot([mark.ms, mark.ms], [row - 0.29, row + 0.29], color="white" if not mark.error else "#ffd2cc", lw=1.1)
         if mark.first_error:
             axes.plot([mark.ms], [row - 0.42], marker="v", color=BAD, markersize=7, clip_on=False)
-            axes.annotate("first error", (mark.ms, row - 0.42), xytext=(-6, 0), textcoords="offset points", ha="right", va="center", fontsize=9, color=BAD)
+            axes.annotate(
+                "first error",
+                (mark.ms, row - 0.42),
+                xytext=(-6, 0),
+                textcoords="offset points",
+                ha="right",
+                va="center",
+                fontsize=9,
+                color=BAD,
+            )
 
 
 def _gaps(axes: Any, gaps: pd.DataFrame, total: float, count: int) -> None:
     for gap in gaps.itertuples():
         axes.axvspan(gap.start_ms, gap.end_ms, color=WARN, alpha=0.12, lw=0)
-        axes.text((gap.start_ms + gap.end_ms) / 2, count - 0.42, visible(gap.label), ha="center", va="top", fontsize=9, color=WARN, fontweight="bold")
+        axes.text(
+            (gap.start_ms + gap.end_ms) / 2,
+            count - 0.42,
+            visible(gap.label),
+            ha="center",
+            va="top",
+            fontsize=9,
+            color=WARN,
+            fontweight="bold",
+        )
 
 
 def _frame(axes: Any, spans: pd.DataFrame, total: float, unit: str, narrow: bool) -> None:

@@ -22,11 +22,16 @@ def timeline(story: Story, source: Source) -> Result:
     """Show which service wrote when: a lane each, first error, gaps, skew and silence said."""
     lines = story.lines
     marks = lines.assign(
-        lane=lines["service"], ms=lines["at_ms"], error=lines["level"].isin(FAILING) | (lines["error_kind"] != ""), first_error=lines.index == story.first_error
+        lane=lines["service"],
+        ms=lines["at_ms"],
+        error=lines["level"].isin(FAILING) | (lines["error_kind"] != ""),
+        first_error=lines.index == story.first_error,
     )[["lane", "ms", "error", "first_error"]]
     sentence = _timeline_sentence(story)
     chart = gantt(story.spans, marks, story.gaps, title=sentence)
-    return Result("timeline", "Timeline", Verdict.WARN if story.failed else Verdict.OK, sentence, chart=chart, sources=(source,))
+    return Result(
+        "timeline", "Timeline", Verdict.WARN if story.failed else Verdict.OK, sentence, chart=chart, sources=(source,)
+    )
 
 
 def _timeline_sentence(story: Story) -> str:
@@ -51,9 +56,23 @@ def lines(run: Run, story: Story, source: Source, kept: str) -> Result:
         "flag": story.lines.index == story.first_error,
     })  # fmt: skip
     errors = int(story.lines["level"].isin(FAILING).sum())
-    sentence = f"{len(table)} lines, {errors} of them errors" + (f"; the first one is marked: {shortened(_line(story.lines.loc[story.first_error]))}" if story.first_error is not None else "") + "."
-    shown = table.drop(columns="flag").assign(**{"": ["◀ first error" if flag else "" for flag in table["flag"]]}) if table["flag"].any() else table.drop(columns="flag")
-    return Result("lines", "Lines", Verdict.WARN if errors else Verdict.OK, sentence, table=shown, sources=(source,), data=(kept,))
+    sentence = (
+        f"{len(table)} lines, {errors} of them errors"
+        + (
+            f"; the first one is marked: {shortened(_line(story.lines.loc[story.first_error]))}"
+            if story.first_error is not None
+            else ""
+        )
+        + "."
+    )
+    shown = (
+        table.drop(columns="flag").assign(**{"": ["◀ first error" if flag else "" for flag in table["flag"]]})
+        if table["flag"].any()
+        else table.drop(columns="flag")
+    )
+    return Result(
+        "lines", "Lines", Verdict.WARN if errors else Verdict.OK, sentence, table=shown, sources=(source,), data=(kept,)
+    )
 
 
 def _line(row: pd.Series) -> str:
@@ -71,7 +90,14 @@ def user(run: Run, fact: Fact) -> Result:
     if fact.error is not None or fact.frame is None:
         return _unseen(fact, "user", "User")
     if not len(fact.frame):
-        return Result("user", "User", Verdict.OK, "The lines name no user that the table has.", table=None, sources=(_sql(run, "user_by_id"),))
+        return Result(
+            "user",
+            "User",
+            Verdict.OK,
+            "The lines name no user that the table has.",
+            table=None,
+            sources=(_sql(run, "user_by_id"),),
+        )
     user_id = str(fact.frame["id"].iloc[0])
     url = run.environment.admin_urls.get("user", "").replace("{user_id}", user_id)
     sentence = f"The request is of user {user_id}" + (f"; admin screen: {url}" if url else "") + "."
@@ -85,7 +111,14 @@ def rows(run: Run, fact: Fact, name: str, query: str) -> Result:
     frame = fact.frame.drop(columns=[column for column in ("id",) if column in fact.frame])
     failed = int(frame["status"].isin(["failed", "error"]).sum()) if "status" in frame else 0
     sentence = f"{len(frame)} rows carry this request id" + (f", {failed} of them failed" if failed else "") + "."
-    return Result(name, TITLES[name], Verdict.WARN if failed else Verdict.OK, sentence, table=frame if len(frame) else None, sources=(_sql(run, query),))
+    return Result(
+        name,
+        TITLES[name],
+        Verdict.WARN if failed else Verdict.OK,
+        sentence,
+        table=frame if len(frame) else None,
+        sources=(_sql(run, query),),
+    )
 
 
 def neighbours(run: Run, fact: Fact, request_id: str) -> Result:
@@ -94,15 +127,35 @@ def neighbours(run: Run, fact: Fact, request_id: str) -> Result:
     if fact.error is not None or fact.frame is None:
         return _unseen(fact, "neighbours", title)
     attrs = fact.frame.attrs
-    source = Source("CloudWatch Logs Insights", run.identity.account, run.environment.region, attrs["window"], attrs["query"], usd=attrs["usd"])
-    others = fact.frame[(fact.frame["request_id"] != request_id) & (fact.frame["request_id"] != "")].drop_duplicates("request_id")
+    source = Source(
+        "CloudWatch Logs Insights",
+        run.identity.account,
+        run.environment.region,
+        attrs["window"],
+        attrs["query"],
+        usd=attrs["usd"],
+    )
+    others = fact.frame[(fact.frame["request_id"] != request_id) & (fact.frame["request_id"] != "")].drop_duplicates(
+        "request_id"
+    )
     if not attrs["query"]:
         return Result("neighbours", title, Verdict.OK, "The lines name no kind of error that others could share.")
-    sentence = f"{len(others)} other requests of {others['user_id'].nunique()} users met the same error within 15 minutes."
+    sentence = (
+        f"{len(others)} other requests of {others['user_id'].nunique()} users met the same error within 15 minutes."
+    )
     table = others.assign(time=others["time"].dt.tz_convert(run.environment.timezone).dt.strftime("%H:%M:%S"))
     sight = Sight.COMPLETE if attrs["complete"] else Sight.PARTIAL
     reason = "" if attrs["complete"] else "more than 1,000 lines; the newest are counted"
-    return Result("neighbours", title, Verdict.WARN if len(others) else Verdict.OK, sentence, sight, reason, table=table.head(20) if len(table) else None, sources=(source,))
+    return Result(
+        "neighbours",
+        title,
+        Verdict.WARN if len(others) else Verdict.OK,
+        sentence,
+        sight,
+        reason,
+        table=table.head(20) if len(table) else None,
+        sources=(source,),
+    )
 
 
 def _unseen(fact: Fact, name: str, title: str) -> Result:
@@ -112,4 +165,9 @@ def _unseen(fact: Fact, name: str, title: str) -> Result:
 
 
 def _sql(run: Run, query: str) -> Source:
-    return Source("PostgreSQL", region="", query=query_text(query), note=f"database {run.environment.database.dbname}" if run.environment.database else "")
+    return Source(
+        "PostgreSQL",
+        region="",
+        query=query_text(query),
+        note=f"database {run.environment.database.dbname}" if run.environment.database else "",
+    )

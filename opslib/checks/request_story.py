@@ -68,10 +68,30 @@ def spans(lines: pd.DataFrame, expected: tuple[str, ...]) -> pd.DataFrame:
         wait = own.loc[own["wait_ms"].idxmax()] if own["wait_ms"].notna().any() else None
         note = f"{seconds_text(wait['wait_ms'])} {wait['wait_for']}" if wait is not None else ""
         error = bool(own["level"].isin(FAILING).any() or (own["error_kind"] != "").any())
-        rows.append({"lane": service, "start_ms": float(own["begin_ms"].min()), "end_ms": float(own["at_ms"].max()), "lines": len(own), "error": error, "note": note})
+        rows.append(
+            {
+                "lane": service,
+                "start_ms": float(own["begin_ms"].min()),
+                "end_ms": float(own["at_ms"].max()),
+                "lines": len(own),
+                "error": error,
+                "note": note,
+            }
+        )
     rows.sort(key=lambda row: (row["start_ms"], row["lane"]))
     heard = {row["lane"] for row in rows}
-    silent = [{"lane": name, "start_ms": float("nan"), "end_ms": float("nan"), "lines": 0, "error": False, "note": "silent, though usual on this route"} for name in expected if name not in heard]
+    silent = [
+        {
+            "lane": name,
+            "start_ms": float("nan"),
+            "end_ms": float("nan"),
+            "lines": 0,
+            "error": False,
+            "note": "silent, though usual on this route",
+        }
+        for name in expected
+        if name not in heard
+    ]
     return pd.DataFrame(rows + silent, columns=["lane", "start_ms", "end_ms", "lines", "error", "note"])
 
 
@@ -89,7 +109,15 @@ def gaps(lines: pd.DataFrame) -> pd.DataFrame:
         start, end = float(lines.at[earlier, "at_ms"]), float(lines.at[later, "at_ms"])
         if end - start > limit:
             before, after = lines.at[earlier, "service"], lines.at[later, "service"]
-            rows.append({"start_ms": start, "end_ms": end, "label": f"{seconds_text(end - start)} without a line ({before} → {after})", "before": before, "after": after})
+            rows.append(
+                {
+                    "start_ms": start,
+                    "end_ms": end,
+                    "label": f"{seconds_text(end - start)} without a line ({before} → {after})",
+                    "before": before,
+                    "after": after,
+                }
+            )
     return pd.DataFrame(rows, columns=["start_ms", "end_ms", "label", "before", "after"])
 
 

@@ -29,7 +29,9 @@ def trace(run: Run, *, request_id: str, log_groups: str = "") -> Result:
     """
     request_id = insights_quoting.checked_id(request_id)
     patterns = tuple(part.strip() for part in log_groups.split(",") if part.strip()) or run.environment.log_groups
-    found = run.facts(deadline_s=SEARCH_SECONDS, lines=partial(request_search.request_lines, run, request_id, patterns=patterns))["lines"]
+    found = run.facts(
+        deadline_s=SEARCH_SECONDS, lines=partial(request_search.request_lines, run, request_id, patterns=patterns)
+    )["lines"]
     if found.frame is None:
         return run.record(_blind(run, request_id, found))
     if not len(found.frame):
@@ -100,10 +102,18 @@ def _sentence(story: Story) -> str:
 
 
 def _next(fact: Fact, request_id: str, moment: Any, run: Run) -> tuple[Next, ...]:
-    others = [] if fact.frame is None else [other for other in fact.frame["request_id"].drop_duplicates() if other and other != request_id]
+    others = (
+        []
+        if fact.frame is None
+        else [other for other in fact.frame["request_id"].drop_duplicates() if other and other != request_id]
+    )
     if not others:
         return ()
-    return (Next(NOTEBOOK, {"request_id": others[0]}, f"compare with another of {len(others)} requests with the same error"),)
+    return (
+        Next(
+            NOTEBOOK, {"request_id": others[0]}, f"compare with another of {len(others)} requests with the same error"
+        ),
+    )
 
 
 def _not_found(run: Run, request_id: str, frame: pd.DataFrame) -> Result:
@@ -112,8 +122,16 @@ def _not_found(run: Run, request_id: str, frame: pd.DataFrame) -> Result:
     groups = ", ".join(attrs["groups"]) or "none"
     missing = f" Not there: {', '.join(attrs['missing'])}." if attrs["missing"] else ""
     reason = f"searched {groups} in {'; '.join(attrs['windows']) or 'no window'}.{missing} A line may take {logs.INGESTION_DELAY_MINUTES} minutes to be found"
-    step = Next(NOTEBOOK, {"request_id": request_id, "window": window.as_parameter()}, f"search back to {run.environment.name and window.start.date()}, about US${usd:.4f}")
-    facts = {"log groups": str(len(attrs["groups"])), "events scanned": f"{attrs['scanned']:,}", "price": f"US${attrs['usd']:.4f}"}
+    step = Next(
+        NOTEBOOK,
+        {"request_id": request_id, "window": window.as_parameter()},
+        f"search back to {run.environment.name and window.start.date()}, about US${usd:.4f}",
+    )
+    facts = {
+        "log groups": str(len(attrs["groups"])),
+        "events scanned": f"{attrs['scanned']:,}",
+        "price": f"US${attrs['usd']:.4f}",
+    }
     return Result("trace-request", f"Request {request_id}", Verdict.UNKNOWN, f"No line of {request_id} was found in {len(attrs['groups'])} log groups.",
                   Sight.PARTIAL if attrs["missing"] else Sight.NO_DATA, reason, facts, sources=(_source(run, frame),), next=(step,), parts=_empty_parts())  # fmt: skip
 
@@ -121,19 +139,45 @@ def _not_found(run: Run, request_id: str, frame: pd.DataFrame) -> Result:
 def _blind(run: Run, request_id: str, fact: Fact) -> Result:
     error = fact.error or OpsError("no answer")
     reason = " — ".join(part for part in (error.what, error.why, error.fix) if part)
-    return Result("trace-request", f"Request {request_id}", Verdict.UNKNOWN, "The logs could not be searched.", Sight(fact.sight), reason, parts=_empty_parts())
+    return Result(
+        "trace-request",
+        f"Request {request_id}",
+        Verdict.UNKNOWN,
+        "The logs could not be searched.",
+        Sight(fact.sight),
+        reason,
+        parts=_empty_parts(),
+    )
 
 
 def _empty_parts() -> tuple[Result, ...]:
-    titles = {"timeline": "Timeline", "lines": "Lines", "user": "User", "jobs": "Jobs", "audit": "Audit log", "neighbours": "Same error elsewhere"}
-    return tuple(Result(name, title, Verdict.UNKNOWN, "Nothing to show: no line was found.", Sight.NO_DATA, "see the verdict") for name, title in titles.items())
+    titles = {
+        "timeline": "Timeline",
+        "lines": "Lines",
+        "user": "User",
+        "jobs": "Jobs",
+        "audit": "Audit log",
+        "neighbours": "Same error elsewhere",
+    }
+    return tuple(
+        Result(name, title, Verdict.UNKNOWN, "Nothing to show: no line was found.", Sight.NO_DATA, "see the verdict")
+        for name, title in titles.items()
+    )
 
 
 def _source(run: Run, frame: pd.DataFrame) -> Source:
     attrs = frame.attrs
     note = f"{len(attrs['groups'])} log groups, {attrs['scanned']:,} events scanned"
     windows = "; ".join(attrs["windows"])
-    return Source("CloudWatch Logs Insights", run.identity.account, run.environment.region, windows, attrs["query"], note, attrs["usd"])
+    return Source(
+        "CloudWatch Logs Insights",
+        run.identity.account,
+        run.environment.region,
+        windows,
+        attrs["query"],
+        note,
+        attrs["usd"],
+    )
 
 
 def _kept(run: Run, name: str) -> str:

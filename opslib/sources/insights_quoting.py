@@ -14,18 +14,26 @@ def checked_id(value: str, *, name: str = "request_id") -> str:
     """Return the id when it is matched whole by 6 to 128 characters of [0-9A-Za-z._:=@/+-], else raise ParameterError."""
     value = value.strip(" ")
     if not value:
-        raise ParameterError(f"{name} is empty", fix=f'give one: -p {name}=req-…, from the page, the log line or the user\'s screen')
+        raise ParameterError(
+            f"{name} is empty", fix=f"give one: -p {name}=req-…, from the page, the log line or the user's screen"
+        )
     if _ID.fullmatch(value) and ".." not in value:
         return value
     shown = value if len(value) <= 60 else f"{value[:57]}…"
     why = f"{len(value)} characters; an id has 6 to 128 of letters, digits and . _ : = @ / + - and starts with a letter or digit"
-    raise ParameterError(f"{name} {shown!r} cannot be an id", why=why, fix="copy the id alone, without quotes, blanks or other text")
+    raise ParameterError(
+        f"{name} {shown!r} cannot be an id", why=why, fix="copy the id alone, without quotes, blanks or other text"
+    )
 
 
 def literal(value: str) -> str:
     """Return the value as a string literal; raises ParameterError for control characters or more than 512 characters."""
     if len(value) > 512 or any(ord(character) < 32 or ord(character) == 127 for character in value):
-        raise ParameterError("a value cannot go into a log query", why="control characters, or more than 512 characters", fix="shorten it")
+        raise ParameterError(
+            "a value cannot go into a log query",
+            why="control characters, or more than 512 characters",
+            fix="shorten it",
+        )
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 

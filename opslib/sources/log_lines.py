@@ -23,10 +23,14 @@ def parsed(lines: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     records = [_record(message) for message in lines["@message"]]
-    frame = pd.DataFrame(records, columns=[*_TEXTS, "error_kind", "error_message", "wait_for", "status", "duration_ms", "wait_ms"])
+    frame = pd.DataFrame(
+        records, columns=[*_TEXTS, "error_kind", "error_message", "wait_for", "status", "duration_ms", "wait_ms"]
+    )
     for column in ("status", "duration_ms", "wait_ms"):
         frame[column] = pd.to_numeric(frame[column], errors="coerce").astype("float64")
-    frame.insert(0, "time", lines["@timestamp"].to_numpy() if not len(lines) else lines["@timestamp"].reset_index(drop=True))
+    frame.insert(
+        0, "time", lines["@timestamp"].to_numpy() if not len(lines) else lines["@timestamp"].reset_index(drop=True)
+    )
     frame.insert(1, "service", [service_of(log) for log in lines["@log"]])
     frame["raw"], frame["log"] = list(lines["@message"]), list(lines["@log"])
     return frame
@@ -46,11 +50,23 @@ def _record(message: str) -> dict[str, Any]:
         found = None
     if not isinstance(found, dict):
         level = _LEVEL.search(message)
-        return dict.fromkeys((*_TEXTS, "error_kind", "error_message", "wait_for"), "") | {"message": message, "level": _level(level[1] if level else "")}
+        return dict.fromkeys((*_TEXTS, "error_kind", "error_message", "wait_for"), "") | {
+            "message": message,
+            "level": _level(level[1] if level else ""),
+        }
     record: dict[str, Any] = {name: _text(found.get(name)) for name in _TEXTS}
     error, wait = _mapping(found.get("error")), _mapping(found.get("wait"))
-    record |= {"level": _level(record["level"]), "error_kind": _text(error.get("kind")), "error_message": _text(error.get("message"))}
-    record |= {"wait_for": _text(wait.get("for")), "wait_ms": wait.get("ms"), "status": found.get("status"), "duration_ms": found.get("duration_ms")}
+    record |= {
+        "level": _level(record["level"]),
+        "error_kind": _text(error.get("kind")),
+        "error_message": _text(error.get("message")),
+    }
+    record |= {
+        "wait_for": _text(wait.get("for")),
+        "wait_ms": wait.get("ms"),
+        "status": found.get("status"),
+        "duration_ms": found.get("duration_ms"),
+    }
     return record
 
 

@@ -49,22 +49,29 @@ def log_groups(environment: Environment, *, patterns: Sequence[str]) -> pd.DataF
     import pandas as pd
 
     found = _asked(environment, lambda client: _pages(client, "describe_log_groups", "logGroups"))
-    chosen = [group for group in found if any(fnmatch.fnmatchcase(group["logGroupName"], pattern) for pattern in patterns)]
+    chosen = [
+        group for group in found if any(fnmatch.fnmatchcase(group["logGroupName"], pattern) for pattern in patterns)
+    ]
     frame = pd.DataFrame(
         {
             "name": pd.Series([group["logGroupName"] for group in chosen], dtype="object"),
             "stored_bytes": pd.Series([group.get("storedBytes", 0) for group in chosen], dtype="int64"),
             "retention_days": pd.Series([group.get("retentionInDays") for group in chosen], dtype="float64"),
-            "created": pd.to_datetime(pd.Series([group.get("creationTime", 0) for group in chosen], dtype="int64"), unit="ms", utc=True),
+            "created": pd.to_datetime(
+                pd.Series([group.get("creationTime", 0) for group in chosen], dtype="int64"), unit="ms", utc=True
+            ),
         }
     )
     names = {group["logGroupName"] for group in found}
-    frame.attrs["missing"] = [pattern for pattern in patterns if not any(sign in pattern for sign in "*?[") and pattern not in names]
+    frame.attrs["missing"] = [
+        pattern for pattern in patterns if not any(sign in pattern for sign in "*?[") and pattern not in names
+    ]
     return frame
 
 
 def last_event(environment: Environment, group: str) -> datetime | None:
     """Return the time of the newest event of a group, as its streams tell it (logs:DescribeLogStreams); AWS may lag an hour."""
+
     def ask(client: Any) -> Any:
         return client.describe_log_streams(logGroupName=group, orderBy="LastEventTime", descending=True, limit=1)
 
@@ -73,7 +80,15 @@ def last_event(environment: Environment, group: str) -> datetime | None:
     return datetime.fromtimestamp(stamp / 1000, UTC) if stamp is not None else None
 
 
-def query(environment: Environment, text: str, *, groups: Sequence[str], window: Window, limit: int = ROWS_A_PAGE, deadline_s: float = 60) -> Answer:
+def query(
+    environment: Environment,
+    text: str,
+    *,
+    groups: Sequence[str],
+    window: Window,
+    limit: int = ROWS_A_PAGE,
+    deadline_s: float = 60,
+) -> Answer:
     """Run one Logs Insights query over all groups at once and return every row (StartQuery, GetQueryResults, paged).
 
     All columns are str but @timestamp (datetime64[ns, UTC]). Both ends are inclusive in seconds at the API; rows
@@ -83,7 +98,9 @@ def query(environment: Environment, text: str, *, groups: Sequence[str], window:
     start, end = int(window.start.timestamp()), int(-(-window.end.timestamp() // 1)) - 1
 
     def ask(client: Any) -> Answer:
-        started = client.start_query(logGroupNames=list(groups), startTime=start, endTime=max(end, start), queryString=text, limit=limit)
+        started = client.start_query(
+            logGroupNames=list(groups), startTime=start, endTime=max(end, start), queryString=text, limit=limit
+        )
         return _followed(client, started["queryId"], window, limit=limit, deadline_s=deadline_s)
 
     return _asked(environment, ask)  # type: ignore[no-any-return]
@@ -98,11 +115,18 @@ def _followed(client: Any, query_id: str, window: Window, *, limit: int, deadlin
                 finished = True
                 break
             if time.monotonic() - began > deadline_s:
-                raise SourceError(f"the log query gave no answer in {deadline_s:g} s", fix="narrow the window or name fewer log groups")
+                raise SourceError(
+                    f"the log query gave no answer in {deadline_s:g} s",
+                    fix="narrow the window or name fewer log groups",
+                )
             threading.Event().wait(pause)
             pause = min(max(0.25, (time.monotonic() - began) * 0.12), 2.0)
         if answer["status"] != "Complete":
-            raise SourceError(f"the log query ended as {answer['status']}", why=f"query id {query_id}", fix="narrow the window, then run it again")
+            raise SourceError(
+                f"the log query ended as {answer['status']}",
+                why=f"query id {query_id}",
+                fix="narrow the window, then run it again",
+            )
         return _collected(client, query_id, answer, window, limit)
     finally:
         if not finished:
@@ -117,7 +141,9 @@ def _collected(client: Any, query_id: str, first: dict[str, Any], window: Window
     statistics = first.get("statistics", {})
     expected = statistics.get("resultCount", len(rows))
     complete = len(rows) >= expected and len(rows) < limit
-    return Answer(_frame(rows, window), complete, statistics.get("recordsScanned", 0.0), statistics.get("bytesScanned", 0.0) / 1e9)
+    return Answer(
+        _frame(rows, window), complete, statistics.get("recordsScanned", 0.0), statistics.get("bytesScanned", 0.0) / 1e9
+    )
 
 
 def _frame(rows: list[list[dict[str, str]]], window: Window) -> pd.DataFrame:
@@ -125,7 +151,9 @@ def _frame(rows: list[list[dict[str, str]]], window: Window) -> pd.DataFrame:
 
     frame = pd.DataFrame([{cell["field"]: cell.get("value") for cell in row} for row in rows], dtype="object")
     if "@timestamp" in frame:
-        frame["@timestamp"] = pd.to_datetime(frame["@timestamp"], utc=True, format="%Y-%m-%d %H:%M:%S.%f").astype("datetime64[ns, UTC]")
+        frame["@timestamp"] = pd.to_datetime(frame["@timestamp"], utc=True, format="%Y-%m-%d %H:%M:%S.%f").astype(
+            "datetime64[ns, UTC]"
+        )
         inside = (frame["@timestamp"] >= window.start) & (frame["@timestamp"] < window.end)
         frame = frame[inside].drop_duplicates("@ptr" if "@ptr" in frame else None).reset_index(drop=True)
     return frame

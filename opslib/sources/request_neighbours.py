@@ -29,7 +29,9 @@ def same_error(run: Run, kind: str, *, groups: Sequence[str], moment: datetime) 
     import pandas as pd
 
     if not kind:
-        empty = pd.DataFrame({name: pd.Series(dtype="object") for name in ("time", "request_id", "user_id", "route", "service")})
+        empty = pd.DataFrame(
+            {name: pd.Series(dtype="object") for name in ("time", "request_id", "user_id", "route", "service")}
+        )
         empty.attrs.update(window="", query="", usd=0.0, complete=True)
         return empty
     window = Window(moment - AROUND, min(moment + AROUND, run.now), run.environment.zone)
@@ -62,8 +64,15 @@ def usual_services(run: Run, route: str, *, moment: datetime) -> pd.DataFrame:
     if not ids:
         return nobody
     counted = f"filter request_id in {literals(ids)} | stats count_distinct(request_id) as requests by @log"
-    answer = logs.query(run.environment, counted, groups=groups, window=Window(window.start, moment + AROUND, window.zone))
+    answer = logs.query(
+        run.environment, counted, groups=groups, window=Window(window.start, moment + AROUND, window.zone)
+    )
     run.usd += good.usd + answer.usd
-    frame = pd.DataFrame({"service": [log_lines.service_of(log) for log in answer.frame["@log"]], "requests": answer.frame["requests"].astype("float64").astype("int64")})
+    frame = pd.DataFrame(
+        {
+            "service": [log_lines.service_of(log) for log in answer.frame["@log"]],
+            "requests": answer.frame["requests"].astype("float64").astype("int64"),
+        }
+    )
     frame = frame[frame["requests"] >= USUAL_SHARE * len(ids)]
     return frame.sort_values("service").reset_index(drop=True)

@@ -99,7 +99,9 @@ def _complete_around(run: Run, search: Search, *, newest: Any) -> None:
     first = min(frame["@timestamp"].min() for frame in search.frames).to_pydatetime()
     last = max(frame["@timestamp"].max() for frame in search.frames).to_pydatetime()
     window = Window(first - AROUND, min(last + AROUND, newest), run.environment.zone)
-    if window.end > window.start and not any(seen.start <= window.start and seen.end >= window.end for seen in search.windows):
+    if window.end > window.start and not any(
+        seen.start <= window.start and seen.end >= window.end for seen in search.windows
+    ):
         _look(run, search, search.groups, window)
 
 
@@ -113,11 +115,19 @@ def _lines(environment: Environment, search: Search, request_id: str, run: Run) 
     import pandas as pd
 
     columns = ["@timestamp", "@message", "@logStream", "@log", "@ptr"]
-    frame = pd.concat(search.frames, ignore_index=True) if search.frames else pd.DataFrame({name: pd.Series(dtype="object") for name in columns})
+    frame = (
+        pd.concat(search.frames, ignore_index=True)
+        if search.frames
+        else pd.DataFrame({name: pd.Series(dtype="object") for name in columns})
+    )
     if len(frame):
         whole = re.compile(rf"(?<![0-9A-Za-z_-]){re.escape(request_id)}(?![0-9A-Za-z_-])")
         frame = frame[frame["@message"].map(lambda message: bool(whole.search(message)))]
-        frame = frame.drop_duplicates("@ptr").sort_values(["@timestamp", "@log", "@ptr"], kind="stable").reset_index(drop=True)[columns]
+        frame = (
+            frame.drop_duplicates("@ptr")
+            .sort_values(["@timestamp", "@log", "@ptr"], kind="stable")
+            .reset_index(drop=True)[columns]
+        )
     usd = search.gigabytes * logs.USD_PER_GB
     run.usd += usd
     frame.attrs.update(

@@ -11,7 +11,14 @@ if TYPE_CHECKING:
 
     from opslib.config import Environment
 
-SHOWN = ("id", "status", "plan", "locale", "created_at", "last_login_at")  # no name, no address: the id is enough to act on
+SHOWN = (
+    "id",
+    "status",
+    "plan",
+    "locale",
+    "created_at",
+    "last_login_at",
+)  # no name, no address: the id is enough to act on
 
 
 def user(environment: Environment, user_id: str) -> pd.DataFrame:

@@ -1,0 +1,131 @@
+"""The database of the base life, built once: tables, roles, statistics, and a workload for pg_stat_statements."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from opslib.sandbox.errors import SandboxError
+from opslib.sandbox.postgres import BUILD_SETTINGS, DATABASE, ROLES, SUPERUSER, Postgres
+
+LIFE = Path(__file__).parent / "life"
+SCHEMA = LIFE / "schema.sql"  # tables without indexes: a million rows load faster so
+INDEXES = LIFE / "indexes.sql"
+WORKLOAD = Path(__file__).parent / "workload.sql"
+WORKLOAD_ROUNDS = 20
+BLOCK = 1 << 18
+
+Progress = Callable[[str, float], None]
+
+ROLES_SQL = """
+CREATE ROLE shop_owner LOGIN;
+CREATE ROLE ops_reader LOGIN IN ROLE pg_monitor;
+ALTER ROLE ops_reader SET default_transaction_read_only = on;
+CREATE ROLE ops_writer LOGIN IN ROLE pg_monitor;
+"""
+GRANTS_SQL = """
+GRANT USAGE ON SCHEMA public TO ops_reader, ops_writer;
+GRANT SELECT ON ALL TABLES IN SCHEMA public TO ops_reader;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO ops_writer;
+GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO ops_writer;
+ALTER DEFAULT PRIVILEGES FOR ROLE shop_owner IN SCHEMA public GRANT SELECT ON TABLES TO ops_reader;
+ALTER DEFAULT PRIVILEGES FOR ROLE shop_owner IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO ops_writer;
+"""
+
+
+class TemplateBuild:
+    """A server that is being filled; what it leaves is copied for every sandbox."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.password = secrets.token_urlsafe(18)
+        self.server = Postgres(folder / "data", folder / "build.log")
+
+    def prepare(self) -> None:
+        """Make the cluster, its roles and its empty database."""
+        self.server.init(self.password)
+        self.server.start(BUILD_SETTINGS, superuser_password=self.password)
+        with self._connect("postgres") as connection:
+            connection.execute(ROLES_SQL)
+            connection.execute(f"CREATE DATABASE {DATABASE} OWNER shop_owner")
+        with self._connect() as connection:
+            connection.execute("CREATE EXTENSION pg_stat_statements")
+            connection.execute("GRANT CREATE ON SCHEMA public TO shop_owner")
+
+    def load(self, tables: Path, progress: Progress) -> None:
+        """Fill the tables from COPY text files named after them, then index and analyze."""
+        with self._connect() as connection, connection.transaction():
+            connection.execute("SET LOCAL ROLE shop_owner")
+            connection.execute(SCHEMA.read_text())  # type: ignore[arg-type]
+            for name in _tables(connection):
+                progress(f"loading {name} into PostgreSQL", 0.0)
+                copy_table(connection, name, _file_of(tables, name))
+            progress("indexing the tables", 0.0)
+            connection.execute(INDEXES.read_text())  # type: ignore[arg-type]
+        with self._connect() as connection:
+            connection.execute(GRANTS_SQL)
+            connection.execute("VACUUM ANALYZE")
+
+    def finish(self) -> None:
+        """Run a modest workload, so that statistics hold something, and shut down so that they are kept."""
+        with self._connect() as connection:
+            connection.execute("SELECT pg_stat_statements_reset()")
+        self._work()
+        self.server.stop(clean=True)
+        secret = self.folder / "superuser.pw"
+        secret.touch(mode=0o600)
+        secret.write_text(self.password)
+
+    def abandon(self) -> None:
+        """Stop a half-built server."""
+        self.server.stop()
+
+    def _work(self) -> None:
+        statements = [part.strip() for part in WORKLOAD.read_text().split(";") if part.strip()]
+        with self._connect() as connection:
+            connection.execute("SET SESSION AUTHORIZATION shop_owner")
+            for _ in range(WORKLOAD_ROUNDS):
+                for statement in statements:
+                    connection.execute(statement)  # type: ignore[arg-type]
+
+    def _connect(self, dbname: str = DATABASE) -> psycopg.Connection[Any]:
+        return self.server.connect(SUPERUSER, self.password, dbname=dbname)
+
+
+def _tables(connection: psycopg.Connection[Any]) -> list[str]:
+    """Name the schema's tables in the order in which they were created."""
+    rows = connection.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' "
+        "AND NOT relispartition AND pg_get_userbyid(relowner) = 'shop_owner' ORDER BY oid"
+    )
+    return [name for (name,) in rows]
+
+
+def _file_of(tables: Path, name: str) -> Path:
+    path = tables / f"{name}.csv"
+    if not path.exists():
+        raise SandboxError(f"The base life has no rows for table {name}: {path} is missing.")
+    return path
+
+
+def copy_table(connection: psycopg.Connection[Any], name: str, file: Path) -> None:
+    """Load one CSV file with a header line, which names the columns."""
+    with file.open("rb") as source:
+        columns = source.readline().decode().strip().split(",")
+        command = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(
+            sql.Identifier(name), sql.SQL(", ").join(map(sql.Identifier, columns))
+        )
+        with connection.cursor().copy(command) as copy:
+            for block in _blocks(source):
+                copy.write(block)
+
+
+def _blocks(source: Any) -> Iterator[bytes]:
+    while block := source.read(BLOCK):
+        yield block
+
+
+__all__ = ["ROLES", "TemplateBuild", "copy_table"]

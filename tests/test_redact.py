@@ -1,0 +1,53 @@
+"""No planted secret survives, and nothing else is touched."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opslib import redact
+
+SECRETS = {
+    '{"password":"hunter2-zz"}': "hunter2-zz",
+    "password=hunter2-zz&x=1": "hunter2-zz",
+    r"\"token\": \"abc-secret-abc\", x": "abc-secret-abc",
+    "Authorization: Bearer abcdef.ghijkl-123456": "abcdef.ghijkl",
+    "postgresql://ops:s3cr3t@db.example/shop": "s3cr3t",
+    "aws_secret_access_key = wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY": "wJalrXUtnFEMI",
+    "key AKIAIOSFODNN7EXAMPLE": "AKIAIOSFODNN7EXAMPLE",
+    "https://hooks.slack.com/services/T000/B000/XXXXXXXX": "XXXXXXXX",
+    "xoxb-123456789012-abcdef": "123456789012-abcdef",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl": "eyJzdWIiOiIxIn0",
+    "mail taro.yamada@example.co.jp now": "taro.yamada",
+    "call 090-1234-5678 today": "1234-5678",
+    "card 4111 1111 1111 1111 declined": "4111 1111",
+    "card 4111111111111111": "41111111",
+    "-----BEGIN RSA PRIVATE KEY-----\nMIIabc\n-----END RSA PRIVATE KEY-----": "MIIabc",
+    "https://b.s3.amazonaws.com/k?X-Amz-Signature=deadbeef01&x=1": "deadbeef01",
+    "routing_key: 0123456789abcdef0123456789abcdef": "0123456789abcdef",
+}
+PLAIN = [
+    "2026-11-05 02:31:20.123 req-5f0c2e9ab714 1-6a0a0b0c-0123456789abcdef01234567",
+    "update stock set qty = qty - $1 where sku = $2 -- 在庫更新",
+    "1762310400000 10.11.10.1 status: 200 len: 1893 time: 0.2477829",
+    "arn:aws:iam::000000000000:role/ops",
+]
+
+
+@pytest.mark.parametrize(("text", "secret"), SECRETS.items())
+def test_secrets_go(text: str, secret: str) -> None:
+    assert secret not in redact.text(text)
+
+
+@pytest.mark.parametrize("text", PLAIN)
+def test_the_rest_stays(text: str) -> None:
+    assert redact.text(text) == text
+
+
+def test_images_are_not_touched() -> None:
+    image = "data:image/svg+xml;base64,AKIAIOSFODNN7EXAMPLEpassword="
+    assert redact.text(f"a {image} b") == f"a {image} b"
+
+
+@given(st.text(max_size=200) | st.sampled_from(list(SECRETS)))
+def test_twice_is_once(text: str) -> None:
+    assert redact.text(redact.text(text)) == redact.text(text)
