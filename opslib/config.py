@@ -190,9 +190,10 @@ def _validated(values: dict[str, Any], *, name: str, origin: str) -> Environment
     try:
         return Environment(**{**values, "name": name})
     except ValidationError as error:
-        first = error.errors()[0]
+        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")  # a typo is why another is missing
         key = ".".join(str(part) for part in first["loc"])
-        section: type[BaseModel] = {"database": Database, "services": Services}.get(str(first["loc"][0]), Environment)
+        sections: dict[str, type[BaseModel]] = {"database": Database, "services": Services}
+        section = sections.get(str(first["loc"][0]), Environment)
         fix = _remedy(first["type"], key=key, allowed=[field for field in section.model_fields if field != "name"])
         raise ConfigError(
             f"{origin}: key {key!r} is wrong", why=first["msg"].removeprefix("Value error, "), fix=fix

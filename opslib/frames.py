@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from io import StringIO
 from pathlib import Path
@@ -27,7 +28,7 @@ def write(file: Path, frame: pd.DataFrame) -> None:
             written[column] = frame[column].map(lambda moment: moment.isoformat(), na_action="ignore")
         elif kind in {"object", "str", "string"}:
             written[column] = frame[column].map(_cell, na_action="ignore")
-    text = written.to_csv(index=False, na_rep=_MISSING, lineterminator="\n")
+    text = written.to_csv(index=False, na_rep=_MISSING, lineterminator="\n", quoting=csv.QUOTE_ALL)
     about = {"types": types, "attrs": frame.attrs}
     file.write_bytes(redact.text(text).encode("utf-8", errors="backslashreplace"))  # no newline translation
     file.with_suffix(".json").write_text(

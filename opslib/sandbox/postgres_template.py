@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 
 from opslib.sandbox.errors import SandboxError
-from opslib.sandbox.postgres import BUILD_SETTINGS, DATABASE, ROLES, SUPERUSER, Postgres
+from opslib.sandbox.postgres import BUILD_SETTINGS, DATABASE, SUPERUSER, Postgres
 
 LIFE = Path(__file__).parent / "life"
 SCHEMA = LIFE / "schema.sql"  # tables without indexes: a million rows load faster so
@@ -18,7 +18,7 @@ WORKLOAD = Path(__file__).parent / "workload.sql"
 WORKLOAD_ROUNDS = 20
 BLOCK = 1 << 18
 
-Progress = Callable[[str, float], None]
+Progress = Callable[[str], None]
 
 ROLES_SQL = """
 CREATE ROLE shop_owner LOGIN;
@@ -32,7 +32,8 @@ GRANT SELECT ON ALL TABLES IN SCHEMA public TO ops_reader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO ops_writer;
 GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO ops_writer;
 ALTER DEFAULT PRIVILEGES FOR ROLE shop_owner IN SCHEMA public GRANT SELECT ON TABLES TO ops_reader;
-ALTER DEFAULT PRIVILEGES FOR ROLE shop_owner IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO ops_writer;
+ALTER DEFAULT PRIVILEGES FOR ROLE shop_owner IN SCHEMA public
+    GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO ops_writer;
 """
 
 
@@ -61,9 +62,9 @@ class TemplateBuild:
             connection.execute("SET LOCAL ROLE shop_owner")
             connection.execute(SCHEMA.read_text())  # type: ignore[arg-type]
             for name in _tables(connection):
-                progress(f"loading {name} into PostgreSQL", 0.0)
+                progress(f"loading {name} into PostgreSQL")
                 copy_table(connection, name, _file_of(tables, name))
-            progress("indexing the tables", 0.0)
+            progress("indexing the tables")
             connection.execute(INDEXES.read_text())  # type: ignore[arg-type]
         with self._connect() as connection:
             connection.execute(GRANTS_SQL)
@@ -127,5 +128,3 @@ def _blocks(source: Any) -> Iterator[bytes]:
     while block := source.read(BLOCK):
         yield block
 
-
-__all__ = ["ROLES", "TemplateBuild", "copy_table"]

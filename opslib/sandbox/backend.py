@@ -1,0 +1,84 @@
+"""ministack behind us: it answers what we do not, and its ways of saying "unknown" become our one way."""
+
+import importlib
+import os
+import re
+import tempfile
+from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
+from typing import Any
+
+from opslib.sandbox.protocol import Call, Request, Response
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
+
+_UNKNOWN = re.compile(
+    rb"Unknown (?:[\w-]+ ){0,2}(?:action|operation|method|target|path|endpoint)\b"
+    rb"|Unsupported (?:service|operation|MicroVM|AgentCore)"
+    rb"|[Oo]peration '[^']*' (?:is )?not implemented|operation not implemented"
+    rb"|The (?:requested )?action .{0,80}is not valid for this web service"
+    rb"|\b(?:InvalidAction|UnknownOperationException)\b"
+)
+# A service that ministack's router does not know may end up at its S3, which takes the path for a bucket.
+_STRAYED_TO_S3 = re.compile(rb"<Code>(?:NoSuchBucket|NoSuchKey|MethodNotAllowed|InvalidBucketName)</Code>")
+_S3_FAMILY = {"s3", "s3control", "s3outposts"}
+
+
+def prepare_environment(port: int, region: str = "ap-northeast-1", account: str = "000000000000") -> None:
+    """Tell ministack, before it is imported, where it is and what to leave alone."""
+    wanted = {
+        "GATEWAY_PORT": str(port),
+        "MINISTACK_HOST": "127.0.0.1",
+        "MINISTACK_REGION": region,
+        "MINISTACK_ACCOUNT_ID": account,
+        "IOT_MTLS_ENABLED": "0",  # these two listen on fixed ports: sandboxes must stand side by side
+        "SFTP_ENABLED": "0",
+        "LOG_LEVEL": "WARNING",
+        # A database or cache of ours never starts a container, whatever runs on this machine.
+        "DOCKER_HOST": f"unix://{Path(tempfile.gettempdir()) / 'opslib-sandbox-uses-no-docker.sock'}",
+    }
+    os.environ["GATEWAY_PORT"] = str(port)
+    for name, value in wanted.items():
+        os.environ.setdefault(name, value)
+
+
+def load_ministack() -> App:
+    """Import ministack's ASGI app; `prepare_environment` and the clock come first."""
+    app: App = importlib.import_module("ministack.app").app
+    return app
+
+
+async def ask(app: App, scope: Message, request: Request, receive: Receive) -> Response:
+    """Pass a request on and return the whole answer."""
+    sent = False
+    status, headers, body = 500, [], bytearray()
+
+    async def replay() -> Message:
+        nonlocal sent
+        if sent:
+            return await receive()
+        sent = True
+        return {"type": "http.request", "body": request.body, "more_body": False}
+
+    async def collect(message: Message) -> None:
+        nonlocal status, headers
+        if message["type"] == "http.response.start":
+            status = message["status"]
+            headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in message["headers"]]
+        elif message["type"] == "http.response.body":
+            body.extend(message.get("body", b""))
+
+    await app(scope, replay, collect)
+    return Response(status, headers, bytes(body))
+
+
+def does_not_know(call: Call, answer: Response) -> bool:
+    """Say whether an answer of ministack means that it does not model the operation."""
+    if answer.status < 400:
+        return False
+    if _UNKNOWN.search(answer.body):
+        return True
+    return call.service not in _S3_FAMILY and bool(_STRAYED_TO_S3.search(answer.body))

@@ -1,0 +1,188 @@
+"""One AWS on 127.0.0.1: our operations first, then ministack, and for the rest a clear "not modelled"."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import Any
+
+from hypercorn.asyncio import serve as hypercorn_serve
+from moto.core.parse import RequestParserError
+
+from opslib.sandbox import backend
+from opslib.sandbox.admin import Admin
+from opslib.sandbox.backend import Message, Receive, Send
+from opslib.sandbox.clock import Clock
+from opslib.sandbox.faults import Fault, Faults, error_for
+from opslib.sandbox.listener import Listener, config_for
+from opslib.sandbox.operations import Operation, Registry
+from opslib.sandbox.protocol import Call, Request, Response, identify, parse, serialise
+from opslib.sandbox.recording import CallRecord, Recording
+from opslib.sandbox.service_errors import NotModelled, ServiceError
+from opslib.sandbox.services import Services
+from opslib.sandbox.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+class _Unanswered(Exception):
+    """The client is left without an answer, on purpose or because it went."""
+
+
+class Gateway:
+    """The ASGI app."""
+
+    def __init__(self, services: Services, clock: Clock, settings: Settings) -> None:
+        self.clock = clock
+        self.settings = settings
+        self.faults = Faults()
+        self.recording = Recording()
+        self.services = services
+        self.registry: Registry = services.registry()
+        self.admin = Admin(self)
+        self.hang_up: Callable[[tuple[str, int]], None] = lambda client: None
+        self._ministack: backend.App | None = None
+        self._request_number = 0
+
+    @property
+    def ministack(self) -> backend.App:
+        """Return the app behind us, imported on first use: the port must be known before."""
+        if self._ministack is None:
+            self._ministack = backend.load_ministack()
+        return self._ministack
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one connection event."""
+        if scope["type"] != "http":
+            await self.ministack(scope, receive, send)
+            return
+        request = await _whole(scope, receive)
+        if request is None:
+            return
+        if request.path.startswith("/_sandbox/"):
+            await self._send(send, await asyncio.to_thread(self.admin.answer, request))
+            return
+        with contextlib.suppress(_Unanswered):
+            await self._send(send, await self._answer(scope, request, receive), head=request.method == "HEAD")
+
+    async def _answer(self, scope: Message, request: Request, receive: Receive) -> Response:
+        call = await asyncio.to_thread(identify, request)
+        named = call or Call("unsigned", f"{request.method} {request.path}", "", "")
+        started, began = self.clock.now().isoformat(), time.monotonic()
+        fault = self.faults.pick(named)
+        status, code = 0, ""
+        try:
+            answer, code = await self._with_fault(fault, call, scope, request, receive)
+            status = answer.status
+            return answer
+        finally:
+            seconds = round(time.monotonic() - began, 4)
+            kind = fault.kind if fault else ""
+            self.recording.add(CallRecord(named.service, named.operation, status, code, kind, started, seconds))
+
+    async def _with_fault(
+        self, fault: Fault | None, call: Call | None, scope: Message, request: Request, receive: Receive
+    ) -> tuple[Response, str]:
+        delay = self.settings.latency_ms + (fault.ms if fault and fault.kind == "latency" else 0)
+        if delay:
+            await asyncio.sleep(delay / 1000)
+        if fault and fault.kind in ("hang", "drop"):
+            if fault.kind == "hang":
+                await _until_gone(receive)
+            self.hang_up(scope["client"])
+            raise _Unanswered
+        if fault and call and fault.kind != "latency":
+            return self._error(call, error_for(fault.kind, call))
+        return await self._served(call, scope, request, receive)
+
+    async def _served(
+        self, call: Call | None, scope: Message, request: Request, receive: Receive
+    ) -> tuple[Response, str]:
+        ours = self.registry.get(call.service, call.operation) if call else None
+        if call and ours and call.protocol != "smithy-rpc-v2-cbor":
+            return await asyncio.to_thread(self._ours, call, ours, request)
+        if call and ours:
+            return self._error(call, NotModelled(call.service, call.operation, "is not modelled over CBOR"))
+        answer = await backend.ask(self.ministack, scope, request, receive)
+        if call and backend.does_not_know(call, answer):
+            return self._error(call, NotModelled(call.service, call.operation))
+        return answer, ""
+
+    def _ours(self, call: Call, operation: Operation, request: Request) -> tuple[Response, str]:
+        plain = operation.declaration.plain
+        try:
+            result = operation.handler(parse(call, request, plain=plain))
+            return serialise(call, result, self._request_id(), plain=plain), ""
+        except ServiceError as error:
+            return self._error(call, error)
+        except (RequestParserError, ValueError) as error:
+            logger.exception("cannot read %s", call.name)
+            return self._error(call, ServiceError("SerializationException", str(error)))
+        except Exception as error:
+            logger.exception("the sandbox failed on %s", call.name)
+            return self._error(call, NotModelled(call.service, call.operation, f"failed in the sandbox: {error!r}"))
+
+    def _error(self, call: Call, error: ServiceError) -> tuple[Response, str]:
+        return serialise(call, error, self._request_id()), error.code
+
+    def _request_id(self) -> str:
+        # Not from uuid4: how often a client polls must not shift the seeded ids of what is created afterwards.
+        self._request_number += 1
+        return f"00000000-0000-4000-8000-{self._request_number:012x}"
+
+    async def _send(self, send: Send, answer: Response, head: bool = False) -> None:
+        headers = [(name, value) for name, value in answer.headers if name.lower() not in ("date", "content-length")]
+        length = next((value for name, value in answer.headers if name.lower() == "content-length"), None)
+        headers.append(("content-length", length if head and length else str(len(answer.body))))
+        headers.append(("date", formatdate(self.clock.now().timestamp(), usegmt=True)))
+        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        await send({"type": "http.response.start", "status": answer.status, "headers": raw})
+        await send({"type": "http.response.body", "body": b"" if head else answer.body})
+
+
+def make_app(*, life: Any, overlay: Any, clock: Clock, settings: Settings) -> Gateway:
+    """Make the gateway over a life and an incident; neither is needed for an empty account."""
+    return Gateway(Services.of(life, overlay, clock, settings), clock, settings)
+
+
+async def serve(
+    app: Gateway, port: int, *, on_ready: Callable[[int], None] | None = None, stop: asyncio.Event | None = None
+) -> None:
+    """Answer on 127.0.0.1 until `stop`, or a signal; port 0 takes a free one."""
+    with Listener(port) as listener:
+        backend.prepare_environment(listener.port)
+        app.hang_up = listener.hang_up
+        app.services.connect(app.ministack)
+        ready = asyncio.create_task(_when_listening(listener.port, on_ready))
+        await hypercorn_serve(app, config_for(listener), shutdown_trigger=stop.wait if stop else None)
+        ready.cancel()
+
+
+async def _when_listening(port: int, on_ready: Callable[[int], None] | None) -> None:
+    while on_ready:
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            on_ready(port)
+            return
+        await asyncio.sleep(0.01)
+
+
+async def _whole(scope: Message, receive: Receive) -> Request | None:
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body.extend(message.get("body", b""))
+        if not message.get("more_body"):
+            break
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    return Request(scope["method"], scope["path"], scope["query_string"].decode("latin-1"), headers, bytes(body))
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
