@@ -107,7 +107,9 @@ class _Generator:
         code = self._process.wait()
         self._reader.join()
         if code:
-            raise SandboxError(f"The generator of the shop's life ended with {code}; supervisor.log holds its traceback.")
+            raise SandboxError(
+                f"The generator of the shop's life ended with {code}; supervisor.log holds its traceback."
+            )
 
     def end(self) -> None:
         if self._process.poll() is None:

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -166,14 +166,20 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def run_as_owner(server: Postgres, superuser_password: str, statements: Sequence[str]) -> None:
+    """Run the statements as shop_owner in one transaction that pg_stat_statements does not see."""
+    with server.connect(SUPERUSER, superuser_password) as connection, connection.transaction():
+        connection.execute("SET LOCAL pg_stat_statements.track = 'none'")
+        connection.execute("SET LOCAL ROLE shop_owner")
+        for statement in statements:
+            connection.execute(statement)  # type: ignore[arg-type]
+
+
 def new_passwords(server: Postgres, superuser_password: str) -> dict[str, str]:
     """Give every role a password of its own, so that two sandboxes share none; return them by role."""
     passwords = {role: secrets.token_urlsafe(18) for role in (SUPERUSER, *ROLES)}
     with server.connect(SUPERUSER, superuser_password, dbname="postgres") as connection:
+        connection.execute("SET pg_stat_statements.track = 'none'")  # it would show the passwords
         for role, password in passwords.items():
-            connection.execute(
-                sql.SQL("ALTER ROLE {} PASSWORD {}").format(
-                    sql.Identifier(role), sql.Literal(password)
-                )
-            )
+            connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(password)))
     return passwords

@@ -61,9 +61,7 @@ def find() -> Binaries:
     packaged = _packaged()
     if packaged is not None:
         return _checked(packaged)
-    installed = sorted(
-        Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[-3])
-    )
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
     if installed:
         return _checked(installed[-1].parent)
     raise SandboxError(

@@ -1,19 +1,18 @@
 """The database of the base life, built once: tables, roles, statistics, and a workload for pg_stat_statements."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from opslib.sandbox.errors import SandboxError
 from opslib.sandbox.postgres import BUILD_SETTINGS, DATABASE, SUPERUSER, Postgres
 
 LIFE = Path(__file__).parent / "life"
 SCHEMA = LIFE / "schema.sql"  # tables without indexes: a million rows load faster so
-INDEXES = LIFE / "indexes.sql"
+AFTER_COPY = LIFE / "after_copy.sql"  # keys, indexes, sequences
 WORKLOAD = Path(__file__).parent / "workload.sql"
 WORKLOAD_ROUNDS = 20
 BLOCK = 1 << 18
@@ -57,15 +56,15 @@ class TemplateBuild:
             connection.execute("GRANT CREATE ON SCHEMA public TO shop_owner")
 
     def load(self, tables: Path, progress: Progress) -> None:
-        """Fill the tables from COPY text files named after them, then index and analyze."""
+        """Fill the tables from the files of COPY named after them, then index and analyze."""
         with self._connect() as connection, connection.transaction():
             connection.execute("SET LOCAL ROLE shop_owner")
             connection.execute(SCHEMA.read_text())  # type: ignore[arg-type]
-            for name in _tables(connection):
+            for name in (tables / "order.txt").read_text().split():
                 progress(f"loading {name} into PostgreSQL")
-                copy_table(connection, name, _file_of(tables, name))
+                copy_table(connection, name, tables / f"{name}.copy")
             progress("indexing the tables")
-            connection.execute(INDEXES.read_text())  # type: ignore[arg-type]
+            connection.execute(AFTER_COPY.read_text())  # type: ignore[arg-type]
         with self._connect() as connection:
             connection.execute(GRANTS_SQL)
             connection.execute("VACUUM ANALYZE")
@@ -96,35 +95,9 @@ class TemplateBuild:
         return self.server.connect(SUPERUSER, self.password, dbname=dbname)
 
 
-def _tables(connection: psycopg.Connection[Any]) -> list[str]:
-    """Name the schema's tables in the order in which they were created."""
-    rows = connection.execute(
-        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' "
-        "AND NOT relispartition AND pg_get_userbyid(relowner) = 'shop_owner' ORDER BY oid"
-    )
-    return [name for (name,) in rows]
-
-
-def _file_of(tables: Path, name: str) -> Path:
-    path = tables / f"{name}.csv"
-    if not path.exists():
-        raise SandboxError(f"The base life has no rows for table {name}: {path} is missing.")
-    return path
-
-
 def copy_table(connection: psycopg.Connection[Any], name: str, file: Path) -> None:
-    """Load one CSV file with a header line, which names the columns."""
-    with file.open("rb") as source:
-        columns = source.readline().decode().strip().split(",")
-        command = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(
-            sql.Identifier(name), sql.SQL(", ").join(map(sql.Identifier, columns))
-        )
-        with connection.cursor().copy(command) as copy:
-            for block in _blocks(source):
-                copy.write(block)
-
-
-def _blocks(source: Any) -> Iterator[bytes]:
-    while block := source.read(BLOCK):
-        yield block
-
+    """Load one file in COPY's text format, all columns in the order of the schema."""
+    command = sql.SQL("COPY {} FROM STDIN").format(sql.Identifier(name))
+    with file.open("rb") as source, connection.cursor() as cursor, cursor.copy(command) as copy:
+        while block := source.read(BLOCK):
+            copy.write(block)

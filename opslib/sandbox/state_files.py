@@ -1,0 +1,98 @@
+"""The files by which others find a running sandbox: sandbox.json, an AWS profile, passwords."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+ACCOUNT = "000000000000"
+REGION = "ap-northeast-1"
+PROFILE = "opslib-sandbox"
+READER = "ops_reader"
+
+CONFIG = """\
+[profile {profile}]
+region = {region}
+endpoint_url = {endpoint}
+"""
+CREDENTIALS = """\
+[{profile}]
+aws_access_key_id = sandbox
+aws_secret_access_key = sandbox
+"""
+
+
+def sandbox_json(directory: Path) -> Path:
+    """Return the file that says that a sandbox runs here."""
+    return directory / "sandbox.json"
+
+
+def profile_folder(directory: Path) -> Path:
+    """Return the folder of the AWS profile and the passwords."""
+    return directory / "aws"
+
+
+def lock_file(directory: Path) -> Path:
+    """Return the file whose lock is held as long as a sandbox lives here; it holds the supervisor's process id."""
+    return directory / "lock"
+
+
+def write(
+    directory: Path, *, endpoint: str, clock: str, postgres_port: int, passwords: dict[str, str], **more: Any
+) -> dict[str, Any]:
+    """Write everything, sandbox.json last, and return its content."""
+    aws = profile_folder(directory)
+    aws.mkdir(mode=0o700, exist_ok=True)
+    _private(aws / "config", CONFIG.format(profile=PROFILE, region=REGION, endpoint=endpoint))
+    _private(aws / "credentials", CREDENTIALS.format(profile=PROFILE))
+    for role, password in passwords.items():
+        _private(_password_file(directory, role), password)
+    content = {
+        "schema": 1,
+        "pid": os.getpid(),
+        "endpoint": endpoint,
+        "clock": clock,
+        **more,
+        "passwords": {role: str(_password_file(directory, role)) for role in passwords},
+        "environment": _environment(directory, clock, postgres_port),
+    }
+    aside = directory / "sandbox.json.new"
+    _private(aside, json.dumps(content, indent=1))
+    aside.rename(sandbox_json(directory))
+    return content
+
+
+def _environment(directory: Path, clock: str, postgres_port: int) -> dict[str, Any]:
+    aws = profile_folder(directory)
+    return {
+        "account": ACCOUNT,
+        "region": REGION,
+        "profile": PROFILE,
+        "aws_config_file": str(aws / "config"),
+        "aws_credentials_file": str(aws / "credentials"),
+        "timezone": "Asia/Tokyo",
+        "log_groups": ["*"],
+        "clock": clock,
+        "sandbox": True,
+        "database": {
+            "host": "127.0.0.1",
+            "port": postgres_port,
+            "dbname": "shop",
+            "user": READER,
+            "password_file": str(_password_file(directory, READER)),
+            "sslmode": "disable",
+        },
+        "admin_urls": {"user": "https://admin.shop.example/users/{user_id}"},
+        "services": {"cluster": "shop", "names": ["web", "api", "worker", "batch", "auth", "notifier"]},
+    }
+
+
+def _password_file(directory: Path, role: str) -> Path:
+    return profile_folder(directory) / f"{role}.password"
+
+
+def _private(path: Path, text: str) -> None:
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)

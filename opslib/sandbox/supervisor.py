@@ -1,0 +1,206 @@
+"""One process that is the sandbox: `python -m opslib.sandbox.supervisor DIR`. Its death by any signal ends all of it.
+
+It tells its progress on standard output, a JSON object a line: {"step", "seconds"} and last {"ready"} or {"error"}.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from opslib.sandbox import base_life, cache, state_files
+from opslib.sandbox.errors import SandboxError
+from opslib.sandbox.lifeline import Reaper
+from opslib.sandbox.postgres import SUPERUSER, Postgres, copy_data, new_passwords, run_as_owner
+
+LOCK_SECONDS = 15.0
+
+
+class Reporter:
+    """Tells the starter what is being done."""
+
+    def __init__(self) -> None:
+        self._begun = time.monotonic()
+
+    def step(self, text: str) -> None:
+        """Name the step that begins."""
+        self._say({"step": text, "seconds": round(time.monotonic() - self._begun, 1)})
+
+    def ready(self) -> None:
+        """Say that everything answers, and say nothing more: the starter goes away."""
+        self._say({"ready": True})
+        os.dup2(2, 1)
+
+    def failed(self, message: str) -> None:
+        """Say why there will be no sandbox."""
+        self._say({"error": message})
+
+    @staticmethod
+    def _say(line: dict[str, Any]) -> None:
+        print(json.dumps(line), flush=True)
+
+
+class Supervisor:
+    """Builds up a sandbox; what was built up is taken down in reverse order by the stack."""
+
+    def __init__(self, directory: Path, *, clock: str, scenario: str, report: Reporter, stack: ExitStack) -> None:
+        self.directory = directory
+        self.clock = clock
+        self.scenario = scenario
+        self.report = report
+        self.stack = stack
+        self.started = datetime.now(UTC).isoformat(timespec="seconds")
+
+    def run(self) -> None:
+        """Start everything, then serve until told to stop."""
+        work = self._claim()
+        base = base_life.ensure(work, self.report.step)
+        self.report.step("copying the database")
+        life, overlay = self._load_life(base, work)
+        self.report.step("starting PostgreSQL")
+        server, passwords = self._start_postgres(base, work)
+        self.report.step(f"applying the scenario {self.scenario}")
+        run_as_owner(server, passwords[SUPERUSER], overlay.sql)
+        self.report.step("starting the gateway")
+        self._serve(life, overlay, server, passwords, work)
+
+    def _claim(self) -> Path:
+        """Take the directory and a work folder; from here on the reaper cleans up whatever happens."""
+        lock = _claim_directory(self.directory)
+        stale = [state_files.sandbox_json(self.directory), state_files.profile_folder(self.directory)]
+        work, work_lock = cache.new_work_folder()
+        reaper = Reaper(work, stale, [lock, work_lock])
+        self.stack.callback(reaper.dismiss)
+        self.stack.callback(shutil.rmtree, work, ignore_errors=True)
+        _remove(stale)
+        self.stack.callback(_remove, stale)
+        return work
+
+    def _load_life(self, base: base_life.BaseLife, work: Path) -> tuple[Any, Any]:
+        """Load logs and metrics here while another thread waits for the copy of the database."""
+        from opslib.sandbox import life as shop
+
+        with ThreadPoolExecutor(1) as pool, cache.locked(cache.root() / "lock", exclusive=False):
+            copying = pool.submit(copy_data, base.data, work / "data")
+            life, overlay = shop.load(base.life), shop.overlay(self.scenario, base.life)
+            copying.result()
+        return life, overlay
+
+    def _start_postgres(self, base: base_life.BaseLife, work: Path) -> tuple[Postgres, dict[str, str]]:
+        log = self.directory / "postgres.log"
+        log.unlink(missing_ok=True)
+        server = Postgres(work / "data", log)
+        self.stack.callback(server.stop)
+        server.start(superuser_password=base.superuser_password)
+        return server, new_passwords(server, base.superuser_password)
+
+    def _serve(self, life: Any, overlay: Any, server: Postgres, passwords: dict[str, str], work: Path) -> None:
+        from opslib.sandbox.clock import Clock  # before the gateway: time is set before anything reads it
+
+        clock = Clock.start(frozen=self.clock == "frozen")
+        self.stack.callback(clock.stop)
+        from opslib.sandbox.gateway import make_app, serve
+        from opslib.sandbox.settings import Settings
+
+        def announce(port: int) -> None:
+            state_files.write(
+                self.directory, endpoint=f"http://127.0.0.1:{port}", clock=self.clock, scenario=self.scenario,
+                started=self.started, planted=overlay.planted, postgres_port=server.port, passwords=passwords,
+                work=str(work),
+            )  # fmt: skip
+            self.report.ready()
+
+        async def until_stopped() -> None:
+            stop = asyncio.Event()
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, stop.set)
+            _watch(server, lambda: loop.call_soon_threadsafe(stop.set))
+            await serve(app, 0, on_ready=announce, stop=stop)
+
+        app = make_app(life=life, overlay=overlay, clock=clock, settings=Settings())
+        asyncio.run(until_stopped())
+
+
+def _watch(server: Postgres, ended: Callable[[], object]) -> None:
+    """Call `ended` when PostgreSQL ends by itself: half a sandbox is none."""
+    process = server.process
+    assert process is not None
+
+    def wait() -> None:
+        process.wait()
+        print(f"PostgreSQL ended with {process.returncode}", file=sys.stderr, flush=True)
+        ended()
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _claim_directory(directory: Path) -> int:
+    """Hold the directory's lock; the reaper of a killed sandbox may still be at work, so wait a little."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = state_files.lock_file(directory)
+    deadline = time.monotonic() + LOCK_SECONDS
+    while (lock := cache.try_lock(path)) is None:
+        if time.monotonic() > deadline:
+            raise SandboxError(f"Another sandbox runs in {directory}.")
+        time.sleep(0.05)
+    os.ftruncate(lock, 0)
+    os.write(lock, str(os.getpid()).encode())
+    return lock
+
+
+def _remove(paths: Sequence[Path]) -> None:
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _stop_on_signal(number: int, frame: FrameType | None) -> NoReturn:
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, signal.SIG_IGN)  # the clean-up is not interrupted by a second one
+    raise SystemExit(128 + number)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one sandbox until it is told to stop."""
+    parser = argparse.ArgumentParser(prog="opslib.sandbox.supervisor")
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--clock", choices=("running", "frozen"), default="running")
+    parser.add_argument("--scenario", default="checkout-locks")
+    given = parser.parse_args(arguments)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop_on_signal)
+    report = Reporter()
+    with ExitStack() as stack:
+        supervisor = Supervisor(
+            given.directory.resolve(), clock=given.clock, scenario=given.scenario, report=report, stack=stack
+        )
+        try:
+            supervisor.run()
+        except SandboxError as problem:
+            report.failed(str(problem))
+            return 1
+        except Exception as problem:
+            traceback.print_exc()
+            report.failed(f"{type(problem).__name__}: {problem}")
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
