@@ -3,11 +3,12 @@
 moto's codecs do the encoding from botocore's models; they are not a public interface of moto, hence its pinned version.
 """
 
+import gzip
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -36,6 +37,11 @@ class Request:
     query: str
     headers: Mapping[str, str]  # names in lower case
     body: bytes
+
+    @cached_property
+    def content(self) -> bytes:
+        """Return the body as it was before the client compressed it (boto3 does so with large metric batches)."""
+        return gzip.decompress(self.body) if self.headers.get("content-encoding") == "gzip" else self.body
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,7 @@ def _operation(service: str, request: Request) -> tuple[str, str, dict] | None:
 
 
 def _form(request: Request) -> str:
-    return request.body.decode("utf-8", "replace") if request.method == "POST" else request.query
+    return request.content.decode("utf-8", "replace") if request.method == "POST" else request.query
 
 
 def parse(call: Call, request: Request, *, plain: bool = False) -> dict[str, Any]:
@@ -118,7 +124,7 @@ def parse(call: Call, request: Request, *, plain: bool = False) -> dict[str, Any
     `plain` says that the JSON body is already what the operation wants: no blobs, timestamps as epoch seconds.
     """
     if plain and call.protocol == "json":
-        return orjson.loads(request.body or b"{}")
+        return orjson.loads(request.content or b"{}")
     form = _form(request) if call.protocol in ("query", "ec2") else request.query
     parser = PROTOCOL_PARSERS[call.protocol](_operation_model(call), timestamp_parser=_aware)
     return parser.parse(
@@ -126,7 +132,7 @@ def parse(call: Call, request: Request, *, plain: bool = False) -> dict[str, Any
             "method": request.method,
             "values": MultiDict(parse_qsl(form, keep_blank_values=True)),
             "headers": request.headers,
-            "body": request.body,
+            "body": request.content,
             "url_path": request.path,
             "url_params": dict(call.labels),
         }

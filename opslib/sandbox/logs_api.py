@@ -1,0 +1,262 @@
+"""CloudWatch Logs: groups, streams, and events put into them."""
+
+import fnmatch
+from collections.abc import Sequence
+from typing import Any
+
+from opslib.sandbox.clock import Clock
+from opslib.sandbox.log_store import OVERHEAD_BYTES, LogGroup, LogStore, Stream
+from opslib.sandbox.operations import Params, operation
+from opslib.sandbox.paging import page
+from opslib.sandbox.service_errors import ServiceError, invalid
+
+ACCOUNT = "000000000000"
+REGION = "ap-northeast-1"
+RETENTION_DAYS = (
+    1,
+    3,
+    5,
+    7,
+    14,
+    30,
+    60,
+    90,
+    120,
+    150,
+    180,
+    365,
+    400,
+    545,
+    731,
+    1096,
+    1827,
+    2192,
+    2557,
+    2922,
+    3288,
+    3653,
+)
+DAY_MS = 86_400_000
+MAX_BATCH_BYTES = 1_048_576
+API = "API reference"
+
+
+def group_arn(name: str) -> str:
+    """Return the ARN of a log group, without the `:*`."""
+    return f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{name}"
+
+
+def group_name(identifier: str) -> str:
+    """Return the name in a log group identifier, which is a name or an ARN."""
+    return identifier.partition(":log-group:")[2].removesuffix(":*") if ":log-group:" in identifier else identifier
+
+
+def named_group(store: LogStore, p: Params) -> LogGroup:
+    """Return the group that a call names, by name or identifier."""
+    given = [p[key] for key in ("logGroupName", "logGroupIdentifier") if p.get(key)]
+    if len(given) != 1:
+        raise invalid("Exactly one of logGroupName and logGroupIdentifier must be given.")
+    group = store.groups.get(group_name(given[0]))
+    if group is None:
+        raise ServiceError("ResourceNotFoundException", "The specified log group does not exist.")
+    return group
+
+
+def named_stream(group: LogGroup, name: str) -> int:
+    """Return the number of a stream that must exist."""
+    if name not in group.stream_numbers:
+        raise ServiceError("ResourceNotFoundException", "The specified log stream does not exist.")
+    return group.stream_numbers[name]
+
+
+class LogsApi:
+    """Operations on groups and streams, and PutLogEvents."""
+
+    def __init__(self, store: LogStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    @operation(
+        "logs",
+        "CreateLogGroup",
+        modelled="name, logGroupClass",
+        source=API,
+        difference="tags and keys ignored",
+        tested=("test_groups_are_created_listed_and_deleted",),
+    )
+    def create_log_group(self, p: Params) -> None:
+        with self._store.lock:
+            if p["logGroupName"] in self._store.groups:
+                raise ServiceError("ResourceAlreadyExistsException", "The specified log group already exists")
+            created = LogGroup(p["logGroupName"], self._clock.now_ms(), log_class=p.get("logGroupClass") or "STANDARD")
+            self._store.groups[created.name] = created
+
+    @operation(
+        "logs", "DeleteLogGroup", modelled="all", source=API, tested=("test_groups_are_created_listed_and_deleted",)
+    )
+    def delete_log_group(self, p: Params) -> None:
+        with self._store.lock:
+            del self._store.groups[named_group(self._store, p).name]
+
+    @operation("logs", "CreateLogStream", modelled="all", source=API, tested=("test_streams_by_last_event",))
+    def create_log_stream(self, p: Params) -> None:
+        with self._store.lock:
+            group = named_group(self._store, p)
+            if p["logStreamName"] in group.stream_numbers:
+                raise ServiceError("ResourceAlreadyExistsException", "The specified log stream already exists")
+            group.stream(p["logStreamName"], self._clock.now_ms())
+
+    @operation(
+        "logs",
+        "DescribeLogGroups",
+        modelled="prefix, pattern, class, identifiers, paging",
+        source=API,
+        difference="linked accounts are refused as empty",
+        tested=("test_groups_are_paged",),
+    )
+    def describe_log_groups(self, p: Params) -> dict[str, Any]:
+        prefix, pattern = p.get("logGroupNamePrefix"), p.get("logGroupNamePattern")
+        if prefix and pattern:
+            raise invalid("LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters.")
+        wanted = {group_name(identifier) for identifier in p.get("logGroupIdentifiers") or ()}
+        with self._store.lock:
+            groups = [
+                group
+                for name, group in sorted(self._store.groups.items())
+                if (not prefix or name.startswith(prefix))
+                and (not pattern or fnmatch.fnmatchcase(name.lower(), f"*{pattern.lower()}*"))
+                and (not wanted or name in wanted)
+                and p.get("logGroupClass") in (None, group.log_class)
+            ]
+            shown, following = page("groups", groups, p.get("nextToken"), _limit(p, "limit", 50, 50))
+            return _answer({"logGroups": [_described_group(group) for group in shown]}, following)
+
+    @operation(
+        "logs",
+        "DescribeLogStreams",
+        modelled="prefix, both orders, paging",
+        source=API,
+        tested=("test_streams_by_last_event",),
+    )
+    def describe_log_streams(self, p: Params) -> dict[str, Any]:
+        by_time = p.get("orderBy") == "LastEventTime"
+        prefix = p.get("logStreamNamePrefix") or ""
+        if by_time and prefix:
+            raise invalid("Cannot order by LastEventTime with a logStreamNamePrefix.")
+        with self._store.lock:
+            group = named_group(self._store, p)
+            streams = [stream for stream in group.streams if stream.name.startswith(prefix)]
+        streams.sort(key=_last_event if by_time else lambda stream: stream.name, reverse=bool(p.get("descending")))
+        shown, following = page("streams", streams, p.get("nextToken"), _limit(p, "limit", 50, 50))
+        return _answer({"logStreams": [_described_stream(group, stream) for stream in shown]}, following)
+
+    @operation(
+        "logs",
+        "PutRetentionPolicy",
+        modelled="all",
+        source=API,
+        difference="older events vanish at once, not within 72 hours",
+        tested=("test_retention_hides_what_is_older",),
+    )
+    def put_retention_policy(self, p: Params) -> None:
+        if p["retentionInDays"] not in RETENTION_DAYS:
+            raise invalid(f"retentionInDays must be one of {', '.join(map(str, RETENTION_DAYS))}")
+        named_group(self._store, p).retention_days = p["retentionInDays"]
+
+    @operation(
+        "logs", "DeleteRetentionPolicy", modelled="all", source=API, tested=("test_retention_hides_what_is_older",)
+    )
+    def delete_retention_policy(self, p: Params) -> None:
+        named_group(self._store, p).retention_days = None
+
+    @operation(
+        "logs",
+        "PutLogEvents",
+        modelled="batch limits, order, rejected events",
+        source=API,
+        difference="entities are ignored; no sequence token is checked (nor does AWS since 2023)",
+        tested=("test_put_log_events_takes_late_ones_in_order", "test_put_log_events_rejects_by_age"),
+    )
+    def put_log_events(self, p: Params) -> dict[str, Any]:
+        events = p["logEvents"]
+        _check_batch(events)
+        now = self._clock.now_ms()
+        with self._store.lock:
+            group = named_group(self._store, p)
+            number = named_stream(group, p["logStreamName"])
+            too_old, expired, too_new = _bounds(events, now, group.oldest_kept(now))
+            kept = events[max(too_old, expired) : too_new]
+            group.append([(event["timestamp"], number, now, event["message"]) for event in kept])
+        return _answer({"nextSequenceToken": f"{now}"}, None) | _rejected(too_old, expired, too_new, len(events))
+
+
+def _check_batch(events: Sequence[Params]) -> None:
+    if not 1 <= len(events) <= 10_000:
+        raise invalid("1 validation error detected: logEvents must have 1 to 10000 members")
+    times = [event["timestamp"] for event in events]
+    if any(later < earlier for earlier, later in zip(times, times[1:], strict=False)):
+        raise invalid("Log events in a single PutLogEvents request must be in chronological order.")
+    if times[-1] - times[0] > DAY_MS:
+        raise invalid("The batch of log events in a single PutLogEvents request cannot span more than 24 hours.")
+    size = sum(len(event["message"].encode()) + OVERHEAD_BYTES for event in events)
+    if size > MAX_BATCH_BYTES:
+        raise invalid(f"Upload too large: {size} bytes exceeds limit of {MAX_BATCH_BYTES}")
+
+
+def _bounds(events: Sequence[Params], now: int, oldest_kept: int) -> tuple[int, int, int]:
+    too_old = sum(event["timestamp"] < now - 14 * DAY_MS for event in events)
+    expired = sum(event["timestamp"] < oldest_kept for event in events)
+    too_new = sum(event["timestamp"] <= now + 2 * 3_600_000 for event in events)
+    return too_old, expired, too_new
+
+
+def _rejected(too_old: int, expired: int, too_new: int, total: int) -> dict[str, Any]:
+    info = {}
+    if too_old:
+        info["tooOldLogEventEndIndex"] = too_old
+    if expired > too_old:
+        info["expiredLogEventEndIndex"] = expired
+    if too_new < total:
+        info["tooNewLogEventStartIndex"] = too_new
+    return {"rejectedLogEventsInfo": info} if info else {}
+
+
+def _described_group(group: LogGroup) -> dict[str, Any]:
+    described = {
+        "logGroupName": group.name,
+        "creationTime": group.created,
+        "metricFilterCount": 0,
+        "arn": group_arn(group.name) + ":*",
+        "logGroupArn": group_arn(group.name),
+        "storedBytes": group.stored_bytes,
+        "logGroupClass": group.log_class,
+    }
+    return described | ({"retentionInDays": group.retention_days} if group.retention_days else {})
+
+
+def _described_stream(group: LogGroup, stream: Stream) -> dict[str, Any]:
+    described = {
+        "logStreamName": stream.name,
+        "creationTime": stream.created,
+        "firstEventTimestamp": stream.first,
+        "lastEventTimestamp": stream.last,
+        "lastIngestionTime": stream.ingested,
+        "arn": f"{group_arn(group.name)}:log-stream:{stream.name}",
+        "storedBytes": 0,
+    }
+    return {key: value for key, value in described.items() if value is not None}
+
+
+def _last_event(stream: Stream) -> tuple[int, str]:
+    return stream.last or 0, stream.name
+
+
+def _limit(p: Params, key: str, default: int, top: int) -> int:
+    limit = p.get(key) or default
+    if not 1 <= limit <= top:
+        raise invalid(f"{key} must be between 1 and {top}")
+    return limit
+
+
+def _answer(body: dict[str, Any], following: str | None) -> dict[str, Any]:
+    return body | ({"nextToken": following} if following else {})

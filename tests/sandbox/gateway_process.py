@@ -1,0 +1,118 @@
+"""A gateway in a process of its own, because its clock is process-wide; with a tiny life made by hand."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import urllib.request
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+NOW_MS = 1_793_846_400_000  # 2026-11-05T02:40:00Z
+HOUR_MS = 3_600_000
+ORDERS = 500
+
+
+@dataclass
+class Gateway:
+    """A running gateway as a test sees it."""
+
+    endpoint: str
+    process: subprocess.Popen
+    clients: dict[tuple[str, str], Any] = field(default_factory=dict)
+
+    def client(self, service: str, region: str = "ap-northeast-1", attempts: int = 1, **config: Any) -> Any:
+        """Return a real boto3 client that does not retry unless told to."""
+        session = boto3.session.Session(
+            aws_access_key_id="sandbox", aws_secret_access_key="sandbox", region_name=region
+        )
+        settings = Config(retries={"total_max_attempts": attempts, "mode": "standard"}, **config)
+        return session.client(service, endpoint_url=self.endpoint, config=settings)
+
+    def admin(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        """Call an endpoint that is no part of AWS."""
+        data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.endpoint}/_sandbox/{path}", data=data, method=method)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.loads(answer.read())
+
+
+@contextmanager
+def running(clock: str = "frozen") -> Iterator[Gateway]:
+    """Run a gateway with the tiny life until the block ends."""
+    process = subprocess.Popen([sys.executable, __file__, clock], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        port = process.stdout.readline().strip()
+        assert port, "the gateway did not start"
+        yield Gateway(f"http://127.0.0.1:{port}", process)
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Gateway]:
+    """One gateway for the tests of a module."""
+    with running() as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def gateway(shared: Gateway) -> Iterator[Gateway]:
+    """The module's gateway without what an earlier test asked of it."""
+    yield shared
+    shared.admin("DELETE", "faults")
+    shared.admin("POST", "settings", {"latency_ms": 0, "scan_seconds_constant": 0, "scan_seconds_per_group_hour": 0})
+
+
+def tiny_life() -> SimpleNamespace:
+    """Return two log groups and no metrics: a request every second for the last 500 s in /tiny/api."""
+    times = array("q", (NOW_MS - (ORDERS - number) * 1000 for number in range(ORDERS)))
+    lines = [
+        json.dumps(
+            {"level": "ERROR" if n % 50 == 0 else "INFO", "n": n, "user": {"id": f"u-{n % 7}"}, "tags": ["a", n]}
+        )
+        for n in range(ORDERS)
+    ]
+    api = SimpleNamespace(
+        created=NOW_MS - 26 * HOUR_MS,
+        retention_days=30,
+        streams=["api/1", "api/2"],
+        timestamps=times,
+        messages=lines,
+        stream_of=array("H", (n % 2 for n in range(ORDERS))),
+    )
+    quiet = SimpleNamespace(
+        created=NOW_MS - HOUR_MS,
+        retention_days=None,
+        streams=["s"],
+        timestamps=array("q"),
+        messages=[],
+        stream_of=array("H"),
+    )
+    return SimpleNamespace(logs={"/tiny/api": api, "/tiny/quiet": quiet}, metrics={}, events={})
+
+
+def main(clock: str) -> None:
+    """Serve until terminated; the port is the only line of output."""
+    from opslib.sandbox.clock import Clock
+
+    now = Clock.start(frozen=clock == "frozen")
+    from opslib.sandbox.gateway import make_app, serve
+    from opslib.sandbox.settings import Settings
+
+    app = make_app(life=tiny_life(), overlay=None, clock=now, settings=Settings())
+    asyncio.run(serve(app, 0, on_ready=lambda port: print(port, flush=True)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
