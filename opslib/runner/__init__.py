@@ -1,0 +1,1 @@
+"""Headless runs and interactive copies: every run leaves a record."""
