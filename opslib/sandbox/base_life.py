@@ -118,9 +118,16 @@ class _Generator:
 
 
 def generate(target: Path) -> None:
-    """Run the generator, printing each step as a line."""
+    """Run the generator, printing the name of each step once."""
     life = importlib.import_module("opslib.sandbox.life")
-    life.build(target, lambda step, _seconds: print(step, flush=True))
+    said: list[str] = []
+
+    def progress(step: str, _share: float) -> None:
+        if said[-1:] != [step]:
+            said.append(step)
+            print(step, flush=True)
+
+    life.build(target, progress)
 
 
 if __name__ == "__main__":

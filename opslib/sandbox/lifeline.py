@@ -18,7 +18,7 @@ for file in $(find "$work" -name postmaster.pid 2>/dev/null); do
     pid=$(head -n 1 "$file")
     kill -QUIT "$pid" 2>/dev/null
     tries=0
-    while kill -0 "$pid" 2>/dev/null && [ $tries -lt 50 ]; do sleep 0.1; tries=$((tries + 1)); done
+    while [ -e "$file" ] && kill -0 "$pid" 2>/dev/null && [ $tries -lt 50 ]; do sleep 0.1; tries=$((tries + 1)); done
     kill -KILL "$pid" 2>/dev/null
 done
 kill -KILL -"$supervisor" 2>/dev/null

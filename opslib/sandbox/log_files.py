@@ -152,7 +152,7 @@ def _files(path: Path) -> list[Path]:
 def _read_file(
     file: Path, given: Path, reading: Reading, expression: re.Pattern[str] | None, zone: str, group: str | None
 ) -> None:
-    """Add one file's events; a line that begins none belongs to the event before it."""
+    """Add one file's events; a line that begins none belongs to the event before it, an empty one to nobody."""
     shape: Format | None = by_pattern(expression) if expression else None
     current: Event | None = None
     for number, line in enumerate(_lines(file), 1):
@@ -174,10 +174,12 @@ def _read_file(
 
 
 def _continue(reading: Reading, current: Event | None, file: Path, number: int, line: str) -> None:
+    if not line.strip():
+        return
     if current is not None:
         current.message += "\n" + line
         reading.continuation_lines += 1
-    elif line.strip():
+    else:
         reading.unplaced(file, number, "no event begins before it")
 
 

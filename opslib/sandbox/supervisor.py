@@ -66,6 +66,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Start everything, then serve until told to stop."""
+        _checked_scenario(self.scenario)
         work = self._claim()
         base = base_life.ensure(work, self.report.step)
         self.report.step("copying the database")
@@ -128,24 +129,34 @@ class Supervisor:
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, stop.set)
-            _watch(server, lambda: loop.call_soon_threadsafe(stop.set))
+            orderly = threading.Event()
+            _watch(server, orderly, lambda: loop.call_soon_threadsafe(stop.set))
             await serve(app, 0, on_ready=announce, stop=stop)
+            orderly.set()
 
         app = make_app(life=life, overlay=overlay, clock=clock, settings=Settings())
         asyncio.run(until_stopped())
 
 
-def _watch(server: Postgres, ended: Callable[[], object]) -> None:
+def _watch(server: Postgres, orderly: threading.Event, ended: Callable[[], object]) -> None:
     """Call `ended` when PostgreSQL ends by itself: half a sandbox is none."""
     process = server.process
     assert process is not None
 
     def wait() -> None:
         process.wait()
-        print(f"PostgreSQL ended with {process.returncode}", file=sys.stderr, flush=True)
-        ended()
+        if not orderly.is_set():
+            print(f"PostgreSQL ended with {process.returncode}", file=sys.stderr, flush=True)
+            ended()
 
     threading.Thread(target=wait, daemon=True).start()
+
+
+def _checked_scenario(name: str) -> None:
+    from opslib.sandbox import life as shop
+
+    if name not in shop.SCENARIOS:
+        raise SandboxError(f"There is no scenario {name!r}; there are {', '.join(shop.SCENARIOS)}.")
 
 
 def _claim_directory(directory: Path) -> int:
