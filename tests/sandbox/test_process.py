@@ -124,6 +124,19 @@ def test_two_side_by_side_and_one_is_killed(running_sandbox: Callable[..., Sandb
     assert control.start(first.directory, scenario="quiet-day")["pid"] != first.info["pid"]
 
 
+def test_killed_together_with_its_reaper(running_sandbox: Callable[..., Sandbox]) -> None:
+    sandbox = running_sandbox(scenario="quiet-day")
+    server, work = postmaster(sandbox), Path(sandbox.info["work"])
+    reapers = [line for line in processes_that_name(str(work)) if "opslib-reaper" in line]
+    assert len(reapers) == 1
+    for pid in (int(reapers[0].split()[0]), sandbox.info["pid"]):
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not alive(server), "PostgreSQL died with its parent")
+    assert control.status(sandbox.directory)["running"] is False
+    cache.sweep()  # as every start does
+    assert not work.exists()
+
+
 def test_sigterm_ends_everything_in_order(running_sandbox: Callable[..., Sandbox]) -> None:
     sandbox = running_sandbox()
     os.kill(sandbox.info["pid"], signal.SIGTERM)
@@ -163,7 +176,7 @@ def test_a_stale_file_is_not_taken_for_a_sandbox(tmp_path: Path) -> None:
 
 
 def test_an_unknown_scenario_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(SandboxError, match="no scenario 'no-such'; there are .*quiet-day"):
+    with pytest.raises(SandboxError, match=r"no scenario 'no-such'; there are .*quiet-day"):
         control.start(tmp_path, scenario="no-such")
     assert control.is_running(tmp_path) is False
     assert not processes_that_name(str(tmp_path))
