@@ -52,8 +52,8 @@ class Admin:
             "not_modelled": gateway.recording.not_modelled,
             "faults": gateway.faults.all(),
             "settings": gateway.settings.update({}),
-            "log_groups": gateway.services.logs.counts(),
-            "metrics": gateway.services.metrics.count(),
+            "log_groups": gateway.services.home.logs.counts(),
+            "metrics": gateway.services.home.metrics.count(),
         }
 
     def _advance(self, request: Request) -> Body:
@@ -68,7 +68,7 @@ class Admin:
         return {"removed": self._gateway.faults.remove(int(asked[0]) if asked else None)}
 
     def _load_logs(self, request: Request) -> Body:
-        events = self._gateway.services.logs.load_lines(request.body.splitlines())
+        events = self._gateway.services.home.logs.load_lines(request.body.splitlines())
         return {"events": events, "total": sum(events.values())}
 
 

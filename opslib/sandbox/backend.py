@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from opslib.sandbox.protocol import Call, Request, Response
+from opslib.sandbox.signing import known_names
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -47,6 +48,8 @@ def prepare_environment(port: int, region: str = "ap-northeast-1", account: str 
 
 def load_ministack() -> App:
     """Import ministack's ASGI app; `prepare_environment` and the clock come first."""
+    # Its router would read all models of botocore, for three seconds, when it first meets a service it does not know.
+    importlib.import_module("ministack.core.router")._KNOWN_AWS_SERVICE_NAMES = known_names()
     app: App = importlib.import_module("ministack.app").app
     return app
 

@@ -17,7 +17,7 @@ from opslib.sandbox.backend import Message, Receive, Send
 from opslib.sandbox.clock import Clock
 from opslib.sandbox.faults import Fault, Faults, error_for
 from opslib.sandbox.listener import Listener, config_for
-from opslib.sandbox.operations import Operation, Registry
+from opslib.sandbox.operations import Operation
 from opslib.sandbox.protocol import Call, Request, Response, identify, parse, serialise
 from opslib.sandbox.recording import CallRecord, Recording
 from opslib.sandbox.service_errors import NotModelled, ServiceError
@@ -40,7 +40,6 @@ class Gateway:
         self.faults = Faults()
         self.recording = Recording()
         self.services = services
-        self.registry: Registry = services.registry()
         self.admin = Admin(self)
         self.hang_up: Callable[[tuple[str, int]], None] = lambda client: None
         self._ministack: backend.App | None = None
@@ -100,7 +99,7 @@ class Gateway:
     async def _served(
         self, call: Call | None, scope: Message, request: Request, receive: Receive
     ) -> tuple[Response, str]:
-        ours = self.registry.get(call.service, call.operation) if call else None
+        ours = self.services.find(call.service, call.operation, call.region) if call else None
         if call and ours and call.protocol != "smithy-rpc-v2-cbor":
             return await asyncio.to_thread(self._ours, call, ours, request)
         if call and ours:

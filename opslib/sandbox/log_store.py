@@ -140,9 +140,10 @@ class LogGroup:
 
 
 class LogStore:
-    """All log groups of the account."""
+    """All log groups of one region."""
 
-    def __init__(self) -> None:
+    def __init__(self, region: str) -> None:
+        self.region = region
         self.groups: dict[str, LogGroup] = {}
         self.lock = threading.RLock()
 

@@ -1,6 +1,7 @@
 """CloudWatch Logs: groups, streams, and events put into them."""
 
 import fnmatch
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,6 @@ from opslib.sandbox.paging import page
 from opslib.sandbox.service_errors import ServiceError, invalid
 
 ACCOUNT = "000000000000"
-REGION = "ap-northeast-1"
 RETENTION_DAYS = (
     1,
     3,
@@ -41,9 +41,9 @@ MAX_BATCH_BYTES = 1_048_576
 API = "API reference"
 
 
-def group_arn(name: str) -> str:
+def group_arn(name: str, region: str) -> str:
     """Return the ARN of a log group, without the `:*`."""
-    return f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{name}"
+    return f"arn:aws:logs:{region}:{ACCOUNT}:log-group:{name}"
 
 
 def group_name(identifier: str) -> str:
@@ -129,7 +129,7 @@ class LogsApi:
                 and p.get("logGroupClass") in (None, group.log_class)
             ]
             shown, following = page("groups", groups, p.get("nextToken"), _limit(p, "limit", 50, 50))
-            return _answer({"logGroups": [_described_group(group) for group in shown]}, following)
+            return _answer({"logGroups": [_described_group(group, self._store.region) for group in shown]}, following)
 
     @operation(
         "logs",
@@ -148,7 +148,9 @@ class LogsApi:
             streams = [stream for stream in group.streams if stream.name.startswith(prefix)]
         streams.sort(key=_last_event if by_time else lambda stream: stream.name, reverse=bool(p.get("descending")))
         shown, following = page("streams", streams, p.get("nextToken"), _limit(p, "limit", 50, 50))
-        return _answer({"logStreams": [_described_stream(group, stream) for stream in shown]}, following)
+        return _answer(
+            {"logStreams": [_described_stream(group, stream, self._store.region) for stream in shown]}, following
+        )
 
     @operation(
         "logs",
@@ -194,7 +196,7 @@ def _check_batch(events: Sequence[Params]) -> None:
     if not 1 <= len(events) <= 10_000:
         raise invalid("1 validation error detected: logEvents must have 1 to 10000 members")
     times = [event["timestamp"] for event in events]
-    if any(later < earlier for earlier, later in zip(times, times[1:], strict=False)):
+    if any(later < earlier for earlier, later in itertools.pairwise(times)):
         raise invalid("Log events in a single PutLogEvents request must be in chronological order.")
     if times[-1] - times[0] > DAY_MS:
         raise invalid("The batch of log events in a single PutLogEvents request cannot span more than 24 hours.")
@@ -221,27 +223,27 @@ def _rejected(too_old: int, expired: int, too_new: int, total: int) -> dict[str,
     return {"rejectedLogEventsInfo": info} if info else {}
 
 
-def _described_group(group: LogGroup) -> dict[str, Any]:
+def _described_group(group: LogGroup, region: str) -> dict[str, Any]:
     described = {
         "logGroupName": group.name,
         "creationTime": group.created,
         "metricFilterCount": 0,
-        "arn": group_arn(group.name) + ":*",
-        "logGroupArn": group_arn(group.name),
+        "arn": group_arn(group.name, region) + ":*",
+        "logGroupArn": group_arn(group.name, region),
         "storedBytes": group.stored_bytes,
         "logGroupClass": group.log_class,
     }
     return described | ({"retentionInDays": group.retention_days} if group.retention_days else {})
 
 
-def _described_stream(group: LogGroup, stream: Stream) -> dict[str, Any]:
+def _described_stream(group: LogGroup, stream: Stream, region: str) -> dict[str, Any]:
     described = {
         "logStreamName": stream.name,
         "creationTime": stream.created,
         "firstEventTimestamp": stream.first,
         "lastEventTimestamp": stream.last,
         "lastIngestionTime": stream.ingested,
-        "arn": f"{group_arn(group.name)}:log-stream:{stream.name}",
+        "arn": f"{group_arn(group.name, region)}:log-stream:{stream.name}",
         "storedBytes": 0,
     }
     return {key: value for key, value in described.items() if value is not None}

@@ -1,6 +1,169 @@
-"""placeholder"""
+"""Metric data in columns: the seeded series, and what was put since."""
+
+import threading
+from bisect import insort
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+MetricKey = tuple[str, str, tuple[tuple[str, str], ...]]  # namespace, name, sorted dimensions
+
+
+class SeededSeries(Protocol):
+    """A series of the base life: one entry per period, at its start."""
+
+    unit: str
+    timestamps: np.ndarray
+    count: np.ndarray
+    sum: np.ndarray
+    min: np.ndarray
+    max: np.ndarray
+
+    def percentile(self, first: int, last: int, p: float) -> float:
+        """Return a percentile (0 to 1) over some entries."""
+        ...
+
+
+@dataclass(order=True, frozen=True)
+class Point:
+    """One value seen `count` times, or a statistic set."""
+
+    timestamp: int
+    count: float = field(compare=False)
+    sum: float = field(compare=False)
+    min: float = field(compare=False)
+    max: float = field(compare=False)
+
+    @property
+    def is_sample(self) -> bool:
+        """Say whether a percentile may use it: a single value, however often."""
+        return self.min == self.max and self.sum == self.min * self.count
+
+
+@dataclass
+class Bucket:
+    """The statistics of one period."""
+
+    timestamp: int
+    count: float
+    sum: float
+    min: float
+    max: float
+    seeded: tuple[int, int] = (0, 0)  # places in the seeded series
+    points: tuple[Point, ...] = ()
+
+
+@dataclass
+class Series:
+    """All data of one metric."""
+
+    unit: str
+    seeded: SeededSeries | None = None
+    points: list[Point] = field(default_factory=list)
+
+    @property
+    def latest(self) -> int:
+        """Return the time of the last entry, in seconds."""
+        seeded = int(self.seeded.timestamps[-1]) if self.seeded is not None and len(self.seeded.timestamps) else 0
+        return max(seeded, self.points[-1].timestamp if self.points else 0)
+
+    def buckets(self, start: int, end: int, period: int, anchor: int) -> list[Bucket]:
+        """Return the periods that have data from `start` until before `end`, oldest first; they begin at `anchor`."""
+        found = {bucket.timestamp: bucket for bucket in self._seeded_buckets(start, end, period, anchor)}
+        for point in self.points:
+            if start <= point.timestamp < end:
+                at = anchor + (point.timestamp - anchor) // period * period
+                found[at] = _with_point(found.get(at), at, point)
+        return [found[at] for at in sorted(found)]
+
+    def percentile(self, bucket: Bucket, p: float) -> float | None:
+        """Return a percentile (0 to 1) of a bucket, or None where AWS would have none."""
+        if any(not point.is_sample or point.min < 0 for point in bucket.points):
+            return None
+        parts = []
+        first, last = bucket.seeded
+        if self.seeded is not None and last > first:
+            parts.append((self.seeded.percentile(first, last, p), float(self.seeded.count[first:last].sum())))
+        if bucket.points:
+            parts.append((_weighted_percentile(bucket.points, p), sum(point.count for point in bucket.points)))
+        total = sum(weight for _, weight in parts)
+        return sum(value * weight for value, weight in parts) / total if total else None
+
+    def _seeded_buckets(self, start: int, end: int, period: int, anchor: int) -> list[Bucket]:
+        seeded = self.seeded
+        if seeded is None:
+            return []
+        low, high = (int(at) for at in np.searchsorted(seeded.timestamps, [start, end]))
+        if low >= high:
+            return []
+        slots = (seeded.timestamps[low:high] - anchor) // period
+        firsts = np.flatnonzero(np.diff(slots, prepend=slots[0] - 1))
+        edges = [*firsts.tolist(), high - low]
+        columns = (
+            np.add.reduceat(seeded.count[low:high], firsts),
+            np.add.reduceat(seeded.sum[low:high], firsts),
+            np.minimum.reduceat(seeded.min[low:high], firsts),
+            np.maximum.reduceat(seeded.max[low:high], firsts),
+        )
+        times = anchor + slots[firsts] * period
+        return [
+            Bucket(int(at), float(count), float(total), float(least), float(most), (low + edges[n], low + edges[n + 1]))
+            for n, (at, count, total, least, most) in enumerate(zip(times, *columns, strict=True))
+        ]
 
 
 class MetricsStore:
-    def count(self):
-        return 0
+    """All metrics of one region."""
+
+    def __init__(self) -> None:
+        self._series: dict[MetricKey, Series] = {}
+        self.lock = threading.RLock()
+
+    def seed(self, metrics: Mapping[MetricKey, Any]) -> None:
+        """Take over the series of a life."""
+        for key, series in metrics.items():
+            self._series[key] = Series(series.unit, series)
+
+    def put(self, key: MetricKey, unit: str, points: Sequence[Point]) -> None:
+        """Add entries to a metric, which comes to be with the first."""
+        with self.lock:
+            series = self._series.setdefault(key, Series(unit))
+            for point in points:
+                insort(series.points, point)
+
+    def get(self, key: MetricKey) -> Series | None:
+        """Return the data of a metric."""
+        return self._series.get(key)
+
+    def keys(self, active_since: int) -> list[MetricKey]:
+        """Return the metrics with an entry since a time in seconds, sorted."""
+        with self.lock:
+            return sorted(key for key, series in self._series.items() if series.latest >= active_since)
+
+    def count(self) -> int:
+        """Return how many metrics there are."""
+        return len(self._series)
+
+
+def _with_point(bucket: Bucket | None, at: int, point: Point) -> Bucket:
+    if bucket is None:
+        return Bucket(at, point.count, point.sum, point.min, point.max, points=(point,))
+    bucket.count += point.count
+    bucket.sum += point.sum
+    bucket.min = min(bucket.min, point.min)
+    bucket.max = max(bucket.max, point.max)
+    bucket.points = (*bucket.points, point)
+    return bucket
+
+
+def _weighted_percentile(points: Sequence[Point], p: float) -> float:
+    """Return the percentile as if each value stood there `count` times, between the two nearest ranks."""
+    ordered = sorted(points, key=lambda point: point.min)
+    ends = np.cumsum([point.count for point in ordered])
+    rank = p * max(float(ends[-1]) - 1, 0)
+    low, high = (int(np.searchsorted(ends, at, side="right")) for at in (int(rank), int(rank) + 1))
+    last = len(ordered) - 1
+    lower, upper = ordered[min(low, last)].min, ordered[min(high, last)].min
+    return lower + (upper - lower) * (rank - int(rank))

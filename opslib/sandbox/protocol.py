@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -69,13 +69,13 @@ class Response:
     body: bytes
 
 
-@lru_cache(maxsize=None)
+@cache
 def model_of(service: str) -> ServiceModel:
     """Return a service's model, read on first use."""
     return get_service_model(service)
 
 
-@lru_cache(maxsize=None)
+@cache
 def routes_of(service: str) -> RouteTable:
     """Return the routes of a REST service, made on first use."""
     return RouteTable(model_of(service))

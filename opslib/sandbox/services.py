@@ -1,25 +1,55 @@
-"""The services that we model ourselves, over one life."""
+"""The services that we model ourselves, region by region, over one life."""
 
+import threading
 from typing import Any
 
 from opslib.sandbox.clock import Clock
 from opslib.sandbox.log_store import LogStore
 from opslib.sandbox.logs_api import LogsApi
 from opslib.sandbox.logs_reading import LogsReading
+from opslib.sandbox.logs_saved import LogsSaved
+from opslib.sandbox.metrics_api import MetricsApi
 from opslib.sandbox.metrics_store import MetricsStore
-from opslib.sandbox.operations import Registry
+from opslib.sandbox.operations import Operation, Registry
 from opslib.sandbox.settings import Settings
 
-OWNERS: tuple[type, ...] = (LogsApi, LogsReading)
+try:  # the language engine is still being written
+    from opslib.sandbox.logs_queries import LogsQueries
+
+    QUERIES: tuple[type, ...] = (LogsQueries,)
+except ModuleNotFoundError:
+    QUERIES = ()
+
+OWNERS: tuple[type, ...] = (LogsApi, LogsReading, *QUERIES, LogsSaved, MetricsApi)
+HOME = "ap-northeast-1"
+GLOBAL = "us-east-1"
+GLOBAL_NAMESPACES = ("AWS/CloudFront", "AWS/Route53")  # AWS tells their metrics nowhere else
+
+
+class Region:
+    """Our stores of one region, and the operations over them."""
+
+    def __init__(self, name: str, clock: Clock, settings: Settings) -> None:
+        self.logs = LogStore(name)
+        self.metrics = MetricsStore()
+        self.registry = Registry.of(
+            [
+                LogsApi(self.logs, clock),
+                LogsReading(self.logs, clock),
+                *(each(self.logs, clock, settings) for each in QUERIES),
+                LogsSaved(self.logs, clock),
+                MetricsApi(self.metrics, clock),
+            ]
+        )
 
 
 class Services:
-    """Our stores and the operations over them."""
+    """Every region, made when first asked for; the life is in one, but for its global metrics."""
 
     def __init__(self, clock: Clock, settings: Settings) -> None:
-        self.logs = LogStore()
-        self.metrics = MetricsStore()
-        self._owners: tuple[object, ...] = (LogsApi(self.logs, clock), LogsReading(self.logs, clock))
+        self._made: dict[str, Region] = {}
+        self._lock = threading.Lock()
+        self._make = lambda name: Region(name, clock, settings)
 
     @classmethod
     def of(cls, life: Any, overlay: Any, clock: Clock, settings: Settings) -> "Services":
@@ -30,12 +60,28 @@ class Services:
 
             life = apply(life, overlay)
         if life is not None:
-            services.logs.seed(life.logs)
+            everywhere = {key: series for key, series in life.metrics.items() if key[0] in GLOBAL_NAMESPACES}
+            services.region(GLOBAL).metrics.seed(everywhere)
+            home = {key: series for key, series in life.metrics.items() if key[0] not in GLOBAL_NAMESPACES}
+            services.region(HOME).metrics.seed(home)
+            services.region(HOME).logs.seed(life.logs)
         return services
 
-    def registry(self) -> Registry:
-        """Return every operation that we answer."""
-        return Registry.of(self._owners)
+    def region(self, name: str) -> Region:
+        """Return one region."""
+        with self._lock:
+            if name not in self._made:
+                self._made[name] = self._make(name)
+            return self._made[name]
+
+    def find(self, service: str, name: str, region: str) -> Operation | None:
+        """Return the operation of a region, or None when it is not ours."""
+        return self.region(region).registry.get(service, name)
+
+    @property
+    def home(self) -> Region:
+        """Return the region of the shop."""
+        return self.region(HOME)
 
     def connect(self, ministack: Any) -> None:
         """Called once ministack is there."""

@@ -26,6 +26,12 @@ def services_of(signing_name: str) -> list[str]:
     return _services_by_signing_name().get(signing_name, [])
 
 
+def known_names() -> frozenset[str]:
+    """Return every name that a scope of a real AWS service may bear."""
+    found = _services_by_signing_name()
+    return frozenset(found) | {service for services in found.values() for service in services}
+
+
 @lru_cache(maxsize=1)
 def _services_by_signing_name() -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)

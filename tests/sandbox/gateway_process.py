@@ -27,15 +27,16 @@ class Gateway:
 
     endpoint: str
     process: subprocess.Popen
-    clients: dict[tuple[str, str], Any] = field(default_factory=dict)
+    clients: dict[tuple[Any, ...], Any] = field(default_factory=dict)
 
     def client(self, service: str, region: str = "ap-northeast-1", attempts: int = 1, **config: Any) -> Any:
         """Return a real boto3 client that does not retry unless told to."""
-        session = boto3.session.Session(
-            aws_access_key_id="sandbox", aws_secret_access_key="sandbox", region_name=region
-        )
-        settings = Config(retries={"total_max_attempts": attempts, "mode": "standard"}, **config)
-        return session.client(service, endpoint_url=self.endpoint, config=settings)
+        key = (service, region, attempts, *sorted(config.items()))
+        if key not in self.clients:
+            session = boto3.session.Session("sandbox", "sandbox", region_name=region)
+            settings = Config(retries={"total_max_attempts": attempts, "mode": "standard"}, **config)
+            self.clients[key] = session.client(service, endpoint_url=self.endpoint, config=settings)
+        return self.clients[key]
 
     def admin(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         """Call an endpoint that is no part of AWS."""
@@ -60,18 +61,18 @@ def running(clock: str = "frozen") -> Iterator[Gateway]:
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[Gateway]:
+def shared_gateway() -> Iterator[Gateway]:
     """One gateway for the tests of a module."""
     with running() as gateway:
         yield gateway
 
 
 @pytest.fixture
-def gateway(shared: Gateway) -> Iterator[Gateway]:
+def gateway(shared_gateway: Gateway) -> Iterator[Gateway]:
     """The module's gateway without what an earlier test asked of it."""
-    yield shared
-    shared.admin("DELETE", "faults")
-    shared.admin("POST", "settings", {"latency_ms": 0, "scan_seconds_constant": 0, "scan_seconds_per_group_hour": 0})
+    yield shared_gateway
+    shared_gateway.admin("DELETE", "faults")
+    shared_gateway.admin("POST", "settings", {"latency_ms": 0, "scan_seconds_constant": 0, "scan_seconds_per_group_hour": 0})
 
 
 def tiny_life() -> SimpleNamespace:
