@@ -1,0 +1,16 @@
+"""Two ways to say no: before a query runs, and when the data leave open what AWS would answer."""
+
+
+class Malformed(Exception):
+    """The text is no query, or uses what this stand-in does not model; start and end are offsets into it."""
+
+    def __init__(self, message: str, start: int = 0, end: int = 0) -> None:
+        self.message, self.start, self.end = message, start, end
+        super().__init__(message)
+
+
+class Failed(Exception):
+    """The data decide, and what AWS would answer is not documented."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(f"stand-in: {message}")
