@@ -1,0 +1,145 @@
+"""What a scenario says of an incident, turned into log lines, metric changes, SQL and events that agree."""
+
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from opslib.sandbox.life import incident_sql
+from opslib.sandbox.life.audit import AuditRow, audit_line, request_row
+from opslib.sandbox.life.deploys import deploy
+from opslib.sandbox.life.job_lines import worker_lines
+from opslib.sandbox.life.jobs import JobRun
+from opslib.sandbox.life.log_lines import LogLine, Scribe, compact
+from opslib.sandbox.life.metrics import dimensions, job_series, key, request_series
+from opslib.sandbox.life.overlays import MetricChange, Overlay
+from opslib.sandbox.life.rhythm import MINUTE, NOW_MS, generator, iso, milliseconds
+from opslib.sandbox.life.scenarios import SCENARIOS
+from opslib.sandbox.life.shop import shop
+from opslib.sandbox.life.store import Series, load_facts
+from opslib.sandbox.life.traffic import Request, request_ids
+
+
+def overlay(name: str, directory: Path) -> Overlay:
+    """Return what a scenario changes of the base life that was built into the directory."""
+    if name not in SCENARIOS:
+        raise ValueError(f"There is no scenario {name!r}; there are {', '.join(SCENARIOS)}.")
+    incident = Incident(name, load_facts(directory))
+    import_module(f"opslib.sandbox.life.scenarios.{name.replace('-', '_')}").unfold(incident)
+    return incident.overlay()
+
+
+class Incident:
+    """Collects what goes wrong; `overlay()` works out everything that follows from it."""
+
+    def __init__(self, name: str, facts: dict[str, Any]) -> None:
+        self.shop = shop()
+        self.rng = generator(f"incident {name}")
+        self.scribe = Scribe(self.shop)
+        self.facts = facts
+        self.out = Overlay(name, SCENARIOS[name])
+        self.before: dict[str, Request] = {request.id: request for request in facts["requests"]}
+        self.changed: dict[str, Request] = {}
+        self.runs: dict[str, JobRun] = {}
+
+    def requests(self, route: str, since: str) -> list[Request]:
+        """Return the base life's requests of a route from an instant on."""
+        start = milliseconds(since)
+        return [request for request in self.before.values() if request.route == route and request.start >= start]
+
+    def fail(self, request: Request, kind: str, total: int, **extra: Any) -> Request:
+        """Let a request end badly: one of the base life, or a new one."""
+        failure = self.shop.failures[kind]
+        order = request.order or self._next("next_order") if failure.order_status else request.order
+        new = replace(request, total=total, status=failure.status, failure=kind, order=order, job=0, extra=extra)
+        self.changed[new.id] = new
+        return new
+
+    def slow(self, request: Request, total: int) -> Request:
+        """Let a request take longer, its outcome unchanged."""
+        run = next((run for run in self.facts["runs"] if run.request == request.id), None)
+        late = total * 9 // 10 - request.total * 9 // 10
+        if run:
+            moved = replace(run, queued=run.queued + late, started=run.started + late, finished=run.finished + late)
+            self.runs[request.id] = moved
+        self.changed[request.id] = replace(request, total=total)
+        return self.changed[request.id]
+
+    def again(self, request: Request, start: int) -> Request:
+        """Return the same customer's next attempt, not yet ended."""
+        return replace(request, start=start, id=request_ids(self.rng, 1)[0], order=0, job=0, failure="", extra={})
+
+    def job(self, request: Request, name: str, queued: int, started: int, finished: int, **more: Any) -> JobRun:
+        """Leave a job to the worker on behalf of a request."""
+        detail = f'{{"order_id": {request.order}}}' if request.order else "{}"
+        run = JobRun(name, "succeeded", queued, started, finished, request=request.id, detail=detail, id=self._next("next_job"))
+        if finished >= NOW_MS:
+            more |= {"status": "running" if started < NOW_MS else "queued", "error": "", "attempt": 1}
+        self.runs[request.id] = replace(run, **more)
+        request.job = run.id
+        return self.runs[request.id]
+
+    def say(self, request: Request, by: str, at: int, level: str, message: str, **more: Any) -> None:
+        """Add a line to what a request leaves."""
+        record = self.scribe.record(request, by, at, level) | more | {"message": message}
+        self.out.lines.append(self.scribe.put(request, by, at, compact(record)))
+
+    def note(self, by: str, at: str, level: str, message: str, stream: str, **more: Any) -> None:
+        """Add a line that belongs to no request."""
+        record = {"time": iso(milliseconds(at)), "level": level, "service": by} | more | {"message": message}
+        self.out.lines.append((f"/shop/{by}", milliseconds(at), stream, compact(record)))
+
+    def deploy(self, service: str, at: str, version: str, by: str, note: str) -> list[str]:
+        """Deploy a service: an event, and new tasks from then on; return their streams."""
+        since = milliseconds(at)
+        self.out.events.setdefault("deploys", []).append(deploy(service, since, version, by, note))
+        old, new = self.shop.tasks(service), self.shop.tasks(service, 1)
+        self.out.renamed[f"/shop/{service}"] = (since, dict(zip(old, new, strict=True)))
+        return new
+
+    def metric(self, namespace: str, name: str, where: str, since: str, **change: Any) -> None:
+        """Change a metric from an instant on: factor, add, ramp (seconds)."""
+        given = dimensions(where, self.shop) if where in self.shop.raw["dimensions"] else {"ClusterName": "shop", "ServiceName": where}
+        self.out.changes.append(MetricChange(key(namespace, name, given), milliseconds(since) // 1000, **change))
+
+    def _next(self, counter: str) -> int:
+        self.facts[counter] += 1
+        return int(self.facts[counter]) - 1
+
+    def overlay(self) -> Overlay:
+        """Return all that follows."""
+        if not self.changed:
+            return self.out
+        out, ordered = self.out, sorted(self.changed.values(), key=lambda request: (request.start, request.id))
+        out.dropped = frozenset(self.changed)
+        out.since = (min(request.start for request in ordered) - 1000) // MINUTE * MINUTE
+        for request in ordered:
+            out.lines += self.scribe.lines(request)
+            if request.id in self.runs:
+                out.lines += worker_lines(self.runs[request.id], request, self.scribe)
+        rows = self._audit(ordered, out.lines)
+        out.sql += incident_sql.statements(ordered, self.before, self.runs, rows, self.shop)
+        self._recount()
+        return out
+
+    def _audit(self, ordered: list[Request], lines: list[LogLine]) -> list[tuple[int, AuditRow]]:
+        traces = {request.id: request.trace for request in ordered}
+        rows = sorted(row for request in ordered if (row := request_row(request, self.shop)) and row[0] < NOW_MS)
+        numbered = [(self._next("next_audit"), row) for row in rows]
+        lines += [audit_line(number, row, traces) for number, row in numbered]
+        return numbered
+
+    def _recount(self) -> None:
+        """Make anew the metrics that are sums over requests and jobs."""
+        requests = list((self.before | self.changed).values())
+        runs = [run for run in self.facts["runs"] if run.request not in self.changed] + list(self.runs.values())
+        for name, series in (request_series(requests, self.shop) | job_series(runs, MINUTE)).items():
+            self.out.replaced[name] = _from(series, self.out.since // 1000)
+
+
+def _from(series: Series, since: int) -> Series:
+    first = int(np.searchsorted(series.timestamps, since))
+    names = ("timestamps", "period", "count", "sum", "min", "max", "quantiles")
+    return Series(series.unit, *(None if (part := getattr(series, name)) is None else part[first:] for name in names))

@@ -1,0 +1,113 @@
+"""An incident as it is laid over the base life: log lines, metric changes, SQL, events."""
+
+from array import array
+from bisect import bisect_left
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from opslib.sandbox.life.log_lines import LogLine
+from opslib.sandbox.life.metrics import joined
+from opslib.sandbox.life.rhythm import NOW_MS
+from opslib.sandbox.life.store import Events, GroupLog, Life, MetricKey, Series
+
+
+@dataclass(frozen=True)
+class MetricChange:
+    """From `since` (s) on, reached after `ramp` seconds: value x factor + add."""
+
+    key: MetricKey
+    since: int
+    factor: float = 1.0
+    add: float = 0.0
+    ramp: int = 300
+
+
+@dataclass
+class Overlay:
+    """What a scenario changes of the base life."""
+
+    name: str
+    title: str
+    planted: dict[str, str] = field(default_factory=dict)
+    sql: list[str] = field(default_factory=list)
+    since: int = NOW_MS
+    dropped: frozenset[str] = frozenset()
+    lines: list[LogLine] = field(default_factory=list)
+    renamed: dict[str, tuple[int, dict[str, str]]] = field(default_factory=dict)  # group: (since ms, old stream: new)
+    replaced: dict[MetricKey, Series] = field(default_factory=dict)
+    changes: list[MetricChange] = field(default_factory=list)
+    events: Events = field(default_factory=dict)
+
+
+def apply(base: Life, changes: Overlay) -> Life:
+    """Return the life with the overlay laid over it; the base stays as it is."""
+    added: dict[str, list[LogLine]] = {}
+    for line in changes.lines:
+        if line[1] < NOW_MS:
+            added.setdefault(line[0], []).append(line)
+    logs = {name: _group(log, added.get(name, []), changes, changes.renamed.get(name)) for name, log in base.logs.items()}
+    metrics = dict(base.metrics)
+    for key, new in changes.replaced.items():
+        metrics[key] = _replaced(metrics[key], new, changes.since // 1000) if key in metrics else new
+    for change in changes.changes:
+        metrics[change.key] = _changed(metrics[change.key], change)
+    events = {kind: sorted([*given, *changes.events.get(kind, [])], key=_when) for kind, given in base.events.items()}
+    return Life(logs, metrics, events)
+
+
+def _when(event: dict[str, Any]) -> str:
+    return str(event.get("finished") or event.get("at") or event.get("start"))
+
+
+def _request_id(message: str) -> str:
+    at = message.find("req-")
+    return message[at : at + 16] if at >= 0 else ""
+
+
+def _group(log: GroupLog, added: list[LogLine], changes: Overlay, renamed: tuple[int, dict[str, str]] | None) -> GroupLog:
+    since = min(changes.since, renamed[0] if renamed else NOW_MS)
+    first = bisect_left(log.timestamps, since)
+    tail = []
+    for at, message, stream in zip(log.timestamps[first:], log.messages[first:], log.stream_of[first:], strict=True):
+        if _request_id(message) not in changes.dropped:
+            tail.append((at, message, log.streams[stream]))
+    tail += [(at, message, stream) for _, at, stream, message in added]
+    if renamed:
+        tail = [(at, text, renamed[1].get(stream, stream) if at >= renamed[0] else stream) for at, text, stream in tail]
+    tail.sort(key=lambda event: event[0])
+    streams = list(log.streams)
+    streams += sorted({stream for _, _, stream in tail} - set(streams))
+    index = {stream: number for number, stream in enumerate(streams)}
+    return replace(
+        log,
+        streams=streams,
+        timestamps=log.timestamps[:first] + array("q", [event[0] for event in tail]),
+        messages=log.messages[:first] + [event[1] for event in tail],
+        stream_of=log.stream_of[:first] + array("H", [index[event[2]] for event in tail]),
+    )
+
+
+def _cut(series: Series, upto: int) -> Series:
+    names = ("timestamps", "period", "count", "sum", "min", "max", "quantiles")
+    return Series(series.unit, *(None if (part := getattr(series, name)) is None else part[:upto] for name in names))
+
+
+def _replaced(old: Series, new: Series, since: int) -> Series:
+    return joined(_cut(old, int(np.searchsorted(old.timestamps, since))), new)
+
+
+def _changed(series: Series, change: MetricChange) -> Series:
+    share = np.clip((series.timestamps - change.since) / max(change.ramp, 1), 0.0, 1.0)
+    factor, add = 1.0 + (change.factor - 1.0) * share, change.add * share
+    ceiling = 100.0 if series.unit == "Percent" else np.inf
+    new = replace(
+        series,
+        sum=np.round(np.minimum(series.sum * factor + add * series.count, ceiling * np.maximum(series.count, 1)), 6),
+        min=np.round(np.minimum(series.min * factor + add, ceiling), 6),
+        max=np.round(np.minimum(series.max * factor + add, ceiling), 6),
+    )
+    if series.quantiles is not None:
+        new.quantiles = (series.quantiles * factor[:, None] + add[:, None]).astype(np.float32)
+    return new

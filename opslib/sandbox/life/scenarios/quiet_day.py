@@ -1,0 +1,7 @@
+"""An ordinary Thursday morning: nothing is laid over the base life."""
+
+from opslib.sandbox.life.incident import Incident
+
+
+def unfold(incident: Incident) -> None:
+    """Change nothing."""
