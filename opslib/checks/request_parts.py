@@ -38,7 +38,7 @@ def _timeline_sentence(story: Story) -> str:
     heard = story.spans[story.spans["lines"] > 0]
     said = [f"{len(heard)} services in {seconds_text(float(heard['end_ms'].max()))}"]
     said += [f"{gap.label}" for gap in story.gaps.itertuples()]
-    said += [f"the clock of {service} is about {behind:.0f} ms behind" for service, behind in story.skewed.items()]
+    said += [f"the clock of {service} is at least {behind:.0f} ms behind" for service, behind in story.skewed.items()]
     silent = list(story.spans.loc[story.spans["lines"] == 0, "lane"])
     said += [f"silent though usual here: {', '.join(silent)}"] if silent else []
     return "; ".join(said) + "."
@@ -80,7 +80,7 @@ def _line(row: pd.Series) -> str:
         f"status {row.status:.0f}" if row.status == row.status else "",
         f"took {seconds_text(row.duration_ms)}" if row.duration_ms == row.duration_ms else "",
         f"waited {seconds_text(row.wait_ms)} for {row.wait_for}" if row.wait_ms == row.wait_ms else "",
-        f"{row.error_kind}: {shortened(row.error_message)}" if row.error_kind else "",
+        f"{row.error_kind}: {shortened(row.error_message)}" if row.error_kind and row.error_kind not in row.message else "",
     ) if part]  # fmt: skip
     return shortened(row.message, 240) + (f" [{'; '.join(extra)}]" if extra else "")
 
@@ -101,14 +101,16 @@ def user(run: Run, fact: Fact) -> Result:
     user_id = str(fact.frame["id"].iloc[0])
     url = run.environment.admin_urls.get("user", "").replace("{user_id}", user_id)
     sentence = f"The request is of user {user_id}" + (f"; admin screen: {url}" if url else "") + "."
-    return Result("user", "User", Verdict.OK, sentence, table=fact.frame, sources=(_sql(run, "user_by_id"),))
+    return Result(
+        "user", "User", Verdict.OK, sentence, table=_local(run, fact.frame), sources=(_sql(run, "user_by_id"),)
+    )
 
 
 def rows(run: Run, fact: Fact, name: str, query: str) -> Result:
     """Show the rows of a table that carry this request id."""
     if fact.error is not None or fact.frame is None:
         return _unseen(fact, name, TITLES[name])
-    frame = fact.frame.drop(columns=[column for column in ("id",) if column in fact.frame])
+    frame = _local(run, fact.frame.drop(columns=[column for column in ("id",) if column in fact.frame]))
     failed = int(frame["status"].isin(["failed", "error"]).sum()) if "status" in frame else 0
     sentence = f"{len(frame)} rows carry this request id" + (f", {failed} of them failed" if failed else "") + "."
     return Result(
@@ -156,6 +158,17 @@ def neighbours(run: Run, fact: Fact, request_id: str) -> Result:
         table=table.head(20) if len(table) else None,
         sources=(source,),
     )
+
+
+def _local(run: Run, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with their times in the environment's zone, which each column then names."""
+    shown = frame.copy()
+    for column in frame.columns:
+        if str(frame[column].dtype).startswith("datetime"):
+            local = frame[column].dt.tz_convert(run.environment.timezone)
+            shown[column] = local.dt.strftime("%Y-%m-%d %H:%M:%S").fillna("–")
+            shown = shown.rename(columns={column: f"{column} ({run.environment.timezone})"})
+    return shown
 
 
 def _unseen(fact: Fact, name: str, title: str) -> Result:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +40,7 @@ def trace(run: Run, *, request_id: str, log_groups: str = "") -> Result:
 
 def _told(run: Run, request_id: str, frame: pd.DataFrame) -> Result:
     lines = log_lines.parsed(frame)
-    around = _around(run, lines)
+    around = _around(run, request_id, lines)
     story = read(lines, expected=_expected(around["usual"]))
     verdict, sight, reason = _judged(story, frame, around)
     first = lines["time"].iloc[0].to_pydatetime()
@@ -61,11 +60,10 @@ def _told(run: Run, request_id: str, frame: pd.DataFrame) -> Result:
     )  # fmt: skip
 
 
-def _around(run: Run, lines: pd.DataFrame) -> dict[str, Fact]:
+def _around(run: Run, request_id: str, lines: pd.DataFrame) -> dict[str, Fact]:
     """Ask, all at once, for what stands around the request: rows, the user, neighbours, who usually answers."""
     moment = lines["time"].iloc[0].to_pydatetime()
     groups = sorted(set(lines["log"].map(lambda log: log.split(":", 1)[-1])))
-    request_id = lines.attrs.get("request_id", "") or _only(lines["request_id"])
     kind, route, user_id = _first(lines["error_kind"]), _first(lines["route"]), _first(lines["user_id"])
     return run.facts(
         deadline_s=30.0,
@@ -118,14 +116,14 @@ def _next(fact: Fact, request_id: str, moment: Any, run: Run) -> tuple[Next, ...
 
 def _not_found(run: Run, request_id: str, frame: pd.DataFrame) -> Result:
     attrs = frame.attrs
-    window, usd = request_search.next_wider(run, frame, frame)
+    window, usd = request_search.next_wider(run, frame)
     groups = ", ".join(attrs["groups"]) or "none"
     missing = f" Not there: {', '.join(attrs['missing'])}." if attrs["missing"] else ""
     reason = f"searched {groups} in {'; '.join(attrs['windows']) or 'no window'}.{missing} A line may take {logs.INGESTION_DELAY_MINUTES} minutes to be found"
     step = Next(
         NOTEBOOK,
         {"request_id": request_id, "window": window.as_parameter()},
-        f"search back to {run.environment.name and window.start.date()}, about US${usd:.4f}",
+        f"search back to {window.local(window.start):%Y-%m-%d}, about US${usd:.4f}",
     )
     facts = {
         "log groups": str(len(attrs["groups"])),
@@ -191,10 +189,3 @@ def _expected(fact: Fact) -> tuple[str, ...]:
 def _first(column: Any) -> str:
     said = column[column != ""]
     return str(said.iloc[0]) if len(said) else ""
-
-
-def _only(column: Any) -> str:
-    return _first(column)
-
-
-_HOUR = timedelta(hours=1)

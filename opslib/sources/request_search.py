@@ -14,12 +14,10 @@ from opslib.window import Window
 if TYPE_CHECKING:
     import pandas as pd
 
-    from opslib.config import Environment
     from opslib.run import Run
 
 WAVES = (timedelta(hours=1), timedelta(hours=24), timedelta(days=7))
 AROUND = timedelta(minutes=15)
-STALE = timedelta(hours=1)
 LINES = logs.ROWS_A_PAGE
 
 
@@ -61,20 +59,16 @@ def request_lines(run: Run, request_id: str, *, patterns: Sequence[str]) -> pd.D
         _look(run, search, search.groups, run.window)
     elif search.groups:
         _from_now_back(run, search, known)
-    return _lines(run.environment, search, request_id, run)
+    return _lines(run, search, request_id)
 
 
-def next_wider(run: Run, frame: pd.DataFrame, groups: pd.DataFrame) -> tuple[Window, float]:
+def next_wider(run: Run, frame: pd.DataFrame) -> tuple[Window, float]:
     """Return the next wider window after a miss, and what its scan would cost in US dollars."""
     reach = run.window.seconds if run.window else WAVES[-1].total_seconds()
     back = timedelta(seconds=min(reach * 4, 90 * 86400))
     wider = Window(run.now - back, run.now, run.environment.zone)
-    searched = max(sum(_seconds(text) for text in frame.attrs["seconds"]), 1.0)
+    searched = max(sum(frame.attrs["seconds"]), 1.0)
     return wider, frame.attrs["usd"] / searched * back.total_seconds()
-
-
-def _seconds(value: float) -> float:
-    return float(value)
 
 
 def _from_now_back(run: Run, search: Search, known: Any) -> None:
@@ -111,7 +105,7 @@ def _look(run: Run, search: Search, groups: list[str], window: Window) -> None:
         search.add(logs.query(run.environment, search.query, groups=part, window=window, limit=LINES), window)
 
 
-def _lines(environment: Environment, search: Search, request_id: str, run: Run) -> pd.DataFrame:
+def _lines(run: Run, search: Search, request_id: str) -> pd.DataFrame:
     import pandas as pd
 
     columns = ["@timestamp", "@message", "@logStream", "@log", "@ptr"]
