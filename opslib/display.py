@@ -30,6 +30,8 @@ SIGHT = {
 }
 FONT = "system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans','Noto Sans JP','Hiragino Sans',sans-serif"
 ROWS = 20
+FLAG = "flagged"  # a column that is not shown
+SHORT = 26  # characters that stay on one line
 _HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ud800-\udfff\ufeff]")
 
 
@@ -174,16 +176,17 @@ def _next(steps: tuple[Next, ...]) -> str:
     return f'<div style="margin:6px 0;font-size:14px"><b>Next</b>{rows}</div>' if rows else ""
 
 
-def table_html(frame: pd.DataFrame, *, rows: int = ROWS, flag: str = "") -> str:
-    """Return a table: numbers right, text left, at most `rows` rows and "20 of 431"; the row where `flag` is true is tinted."""
+def table_html(frame: pd.DataFrame, *, rows: int = ROWS) -> str:
+    """Return a table: numbers right, text left, at most `rows` rows and "20 of 431"; rows whose column FLAG is true are tinted."""
     shown = frame.head(rows)
-    columns = [column for column in frame.columns if column != flag]
+    columns = [column for column in frame.columns if column != FLAG]
     numeric = {column for column in columns if shown[column].dtype.kind in "if"}
+    short = {column for column in columns if shown[column].map(lambda value: len(str(value))).max() <= SHORT} | numeric
     head = "".join(
         f'<th style="text-align:{"right" if column in numeric else "left"};font-weight:600;color:#5f6c7b;font-size:12px;border-bottom:2px solid #cbd2d9;padding:5px 8px;background:#fff">{escape(column)}</th>'
         for column in columns
     )
-    body = "".join(_row(record, columns, numeric, bool(record.get(flag))) for record in shown.to_dict("records"))
+    body = "".join(_row(record, columns, numeric, short, bool(record.get(FLAG))) for record in shown.to_dict("records"))
     more = (
         f'<div style="color:#5f6c7b;font-size:12px">{len(shown)} of {len(frame)}; all of them are in the record under data/</div>'
         if len(frame) > len(shown)
@@ -193,11 +196,11 @@ def table_html(frame: pd.DataFrame, *, rows: int = ROWS, flag: str = "") -> str:
             f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{more}")  # fmt: skip
 
 
-def _row(record: dict[Any, Any], columns: list[Any], numeric: set[Any], flagged: bool) -> str:
+def _row(record: dict[Any, Any], columns: list[Any], numeric: set[Any], short: set[Any], flagged: bool) -> str:
     tint = "#fdecea" if flagged else "#fff"
     cells = "".join(
         f'<td style="text-align:{"right" if column in numeric else "left"};padding:5px 8px;border-bottom:1px solid #e3e8ee;vertical-align:top;'
-        f'font-variant-numeric:tabular-nums;overflow-wrap:anywhere;background:{tint}">{_cell(record[column])}</td>'
+        f'font-variant-numeric:tabular-nums;{"white-space:nowrap" if column in short else "overflow-wrap:anywhere"};background:{tint}">{_cell(record[column])}</td>'
         for column in columns
     )
     return f"<tr>{cells}</tr>"

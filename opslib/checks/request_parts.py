@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from opslib.charts.gantt import gantt
 from opslib.checks.request_story import Story, seconds_text, shortened
 from opslib.database import query_text
+from opslib.display import FLAG
 from opslib.result import Result, Sight, Source, Verdict
 from opslib.sources.log_lines import FAILING
 
@@ -53,11 +54,11 @@ def lines(run: Run, story: Story, source: Source, kept: str) -> Result:
         f"time ({run.environment.timezone})": local.dt.strftime("%H:%M:%S.%f").str[:-3],
         "+ms": story.lines["at_ms"].diff().fillna(0).round(0).astype(int),
         "service": story.lines["service"], "level": story.lines["level"], "line": [_line(row) for row in story.lines.itertuples()],
-        "flag": story.lines.index == story.first_error,
+        FLAG: story.lines.index == story.first_error,
     })  # fmt: skip
     errors = int(story.lines["level"].isin(FAILING).sum())
     sentence = (
-        f"{len(table)} lines, {errors} of them errors"
+        f"{counted(len(table), 'line')}, {errors} of them errors"
         + (
             f"; the first one is marked: {shortened(_line(story.lines.loc[story.first_error]))}"
             if story.first_error is not None
@@ -65,13 +66,8 @@ def lines(run: Run, story: Story, source: Source, kept: str) -> Result:
         )
         + "."
     )
-    shown = (
-        table.drop(columns="flag").assign(**{"": ["◀ first error" if flag else "" for flag in table["flag"]]})
-        if table["flag"].any()
-        else table.drop(columns="flag")
-    )
     return Result(
-        "lines", "Lines", Verdict.WARN if errors else Verdict.OK, sentence, table=shown, sources=(source,), data=(kept,)
+        "lines", "Lines", Verdict.WARN if errors else Verdict.OK, sentence, table=table, sources=(source,), data=(kept,)
     )
 
 
@@ -112,7 +108,9 @@ def rows(run: Run, fact: Fact, name: str, query: str) -> Result:
         return _unseen(fact, name, TITLES[name])
     frame = _local(run, fact.frame.drop(columns=[column for column in ("id",) if column in fact.frame]))
     failed = int(frame["status"].isin(["failed", "error"]).sum()) if "status" in frame else 0
-    sentence = f"{len(frame)} rows carry this request id" + (f", {failed} of them failed" if failed else "") + "."
+    sentence = (
+        f"{counted(len(frame), 'row')} with this request id" + (f", {failed} of them failed" if failed else "") + "."
+    )
     return Result(
         name,
         TITLES[name],
@@ -158,6 +156,11 @@ def neighbours(run: Run, fact: Fact, request_id: str) -> Result:
         table=table.head(20) if len(table) else None,
         sources=(source,),
     )
+
+
+def counted(count: int, noun: str) -> str:
+    """Return "1 row" or "3 rows"."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def _local(run: Run, frame: pd.DataFrame) -> pd.DataFrame:
