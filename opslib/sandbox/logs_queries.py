@@ -18,7 +18,6 @@ MAX_ROWS = 100_000
 MAX_GROUPS = 50
 PAGE_ROWS = 10_000
 SECONDS_BELOW = 10_000_000_000  # in seconds the year 2286; in milliseconds April 1970
-CALLS_A_SECOND = 10
 
 
 class LogsQueries:
@@ -28,8 +27,8 @@ class LogsQueries:
         self._store = store
         self._clock = clock
         self._runs = QueryRuns(store, clock, settings.scan_seconds)
-        self._start_rate = TokenBucket(CALLS_A_SECOND, CALLS_A_SECOND)
-        self._results_rate = TokenBucket(CALLS_A_SECOND, CALLS_A_SECOND)
+        self._start_rate = TokenBucket(lambda: settings.query_calls_per_second)
+        self._results_rate = TokenBucket(lambda: settings.query_calls_per_second)
 
     @operation(
         "logs",

@@ -5,7 +5,7 @@ moto's codecs do the encoding from botocore's models; they are not a public inte
 
 import gzip
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, cached_property
@@ -87,31 +87,48 @@ def identify(request: Request) -> Call | None:
     if scope is None:
         return None
     region, signing_name = scope
-    for service in services_of(signing_name):
-        found = _operation(service, request)
+    candidates = services_of(signing_name)
+    for service in candidates:
+        found = _by_name(service, request)
         if found:
-            protocol, operation, labels = found
-            return Call(service, operation, protocol, region, labels)
-    return None
+            return Call(service, found[1], found[0], region)
+    return _by_route(candidates, request, region)
 
 
-def _operation(service: str, request: Request) -> tuple[str, str, dict] | None:
+def _by_name(service: str, request: Request) -> tuple[str, str] | None:
+    """Return (protocol, operation) where the request names its operation."""
     model = model_of(service)
-    spoken = set(model.metadata.get("protocols") or [model.metadata["protocol"]])
+    spoken = _protocols(service)
     if "x-amz-target" in request.headers:
         prefix, _, name = request.headers["x-amz-target"].rpartition(".")
         known = "json" in spoken and prefix == model.metadata.get("targetPrefix") and name in model.operation_names
-        return ("json", name, {}) if known else None
+        return ("json", name) if known else None
     if request.headers.get("smithy-protocol"):
         name = request.path.rpartition("/operation/")[2]
-        return ("smithy-rpc-v2-cbor", name, {}) if name in model.operation_names else None
-    if spoken & {"query", "ec2"}:
-        form = dict(parse_qsl(_form(request)))
-        known = form.get("Action") in model.operation_names and form.get("Version") in (None, model.api_version)
-        return (("ec2" if "ec2" in spoken else "query"), form["Action"], {}) if known else None
-    rest = spoken & {"rest-json", "rest-xml"}
-    found = routes_of(service).find(request.method, request.path, request.query, request.headers) if rest else None
-    return (rest.pop(), *found) if found else None
+        return ("smithy-rpc-v2-cbor", name) if name in model.operation_names else None
+    if not spoken & {"query", "ec2"}:
+        return None
+    form = dict(parse_qsl(_form(request)))
+    known = form.get("Action") in model.operation_names and form.get("Version") in (None, model.api_version)
+    return ("ec2" if "ec2" in spoken else "query", form["Action"]) if known else None
+
+
+def _by_route(candidates: Iterable[str], request: Request, region: str) -> Call | None:
+    """Return the REST call; where several services sign alike (S3 and its control plane), the closer path counts."""
+    best: tuple[int, Call] | None = None
+    for service in candidates:
+        protocol = next(iter(_protocols(service) & {"rest-json", "rest-xml"}), None)
+        found = (
+            routes_of(service).find(request.method, request.path, request.query, request.headers) if protocol else None
+        )
+        if found and (best is None or found[0].literals > best[0]):
+            best = found[0].literals, Call(service, found[0].operation, protocol, region, found[1])
+    return best[1] if best else None
+
+
+def _protocols(service: str) -> set[str]:
+    metadata = model_of(service).metadata
+    return set(metadata.get("protocols") or [metadata["protocol"]])
 
 
 def _form(request: Request) -> str:

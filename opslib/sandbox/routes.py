@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 from moto.core.model import OperationModel, ServiceModel
 
-_LABEL = re.compile(r"\{(\w+)(\+?)\}")
+_LABEL = re.compile(r"\{([^}+]+)(\+?)\}")
 
 
 @dataclass(frozen=True)
@@ -17,10 +17,12 @@ class Route:
     operation: str
     method: str
     path: re.Pattern[str]
+    labels: tuple[str, ...]
     query: tuple[tuple[str, str], ...]
     required_query: tuple[str, ...]
     required_headers: tuple[str, ...]
     literals: int
+    deprecated: bool
 
     def match(self, method: str, path: str, query: Mapping[str, list[str]], headers: Mapping[str, str]) -> dict | None:
         """Return the labels of the path when the request is this operation, else None."""
@@ -32,12 +34,12 @@ class Route:
             return None
         if any(name.lower() not in headers for name in self.required_headers):
             return None
-        return found.groupdict()
+        return dict(zip(self.labels, found.groups(), strict=True))
 
     @property
-    def weight(self) -> tuple[int, int, int, int]:
+    def weight(self) -> tuple[int, int, int, int, bool]:
         """Order by how much a request must say to be meant."""
-        return len(self.query), len(self.required_query), len(self.required_headers), self.literals
+        return len(self.query), len(self.required_query), len(self.required_headers), self.literals, not self.deprecated
 
 
 class RouteTable:
@@ -47,37 +49,36 @@ class RouteTable:
         routes = [_route(model.operation_model(name)) for name in model.operation_names]
         self._routes = sorted(routes, key=lambda route: route.weight, reverse=True)
 
-    def find(self, method: str, path: str, query: str, headers: Mapping[str, str]) -> tuple[str, dict] | None:
-        """Return (operation, path labels) of a request, or None when the service has no such route."""
+    def find(self, method: str, path: str, query: str, headers: Mapping[str, str]) -> tuple[Route, dict] | None:
+        """Return the route of a request and its path labels, or None when the service has none."""
         parsed = parse_qs(query, keep_blank_values=True)
         for route in self._routes:
             labels = route.match(method, path, parsed, headers)
             if labels is not None:
-                return route.operation, labels
+                return route, labels
         return None
 
 
 def _route(operation: OperationModel) -> Route:
     http = operation.http_trait
     shape = operation.input_shape
-    pattern, literals = _pattern(http.path)
+    path = http.path.rstrip("/")
     return Route(
         operation=operation.name,
         method=http.method,
-        path=pattern,
+        path=_pattern(path),
+        labels=tuple(label[1] for label in _LABEL.finditer(path)),
         query=tuple((name, value) for name, value in http.query_args.items() if name != "x-id"),
         required_query=tuple(shape.required_query_args) if shape else (),
         required_headers=tuple(shape.required_headers) if shape else (),
-        literals=literals,
+        literals=len(_LABEL.sub("", path)),
+        deprecated=bool(operation.deprecated),
     )
 
 
-def _pattern(path: str) -> tuple[re.Pattern[str], int]:
-    parts, literals, at = [], 0, 0
+def _pattern(path: str) -> re.Pattern[str]:
+    parts, at = [], 0
     for label in _LABEL.finditer(path):
-        literal = path[at : label.start()]
-        literals += len(literal)
-        parts += [re.escape(literal), f"(?P<{label[1]}>{'.+' if label[2] else '[^/]+'})"]
+        parts += [re.escape(path[at : label.start()]), "(.+)" if label[2] else "([^/]+)"]
         at = label.end()
-    literals += len(path[at:])
-    return re.compile("".join(parts) + re.escape(path[at:]).rstrip("/") + "/?", re.DOTALL), literals
+    return re.compile("".join(parts) + re.escape(path[at:]) + "/?", re.DOTALL)

@@ -6,6 +6,7 @@ from typing import Any
 from opslib.sandbox.clock import Clock
 from opslib.sandbox.log_store import LogStore
 from opslib.sandbox.logs_api import LogsApi
+from opslib.sandbox.logs_queries import LogsQueries
 from opslib.sandbox.logs_reading import LogsReading
 from opslib.sandbox.logs_saved import LogsSaved
 from opslib.sandbox.metrics_api import MetricsApi
@@ -13,14 +14,7 @@ from opslib.sandbox.metrics_store import MetricsStore
 from opslib.sandbox.operations import Operation, Registry
 from opslib.sandbox.settings import Settings
 
-try:  # the language engine is still being written
-    from opslib.sandbox.logs_queries import LogsQueries
-
-    QUERIES: tuple[type, ...] = (LogsQueries,)
-except ModuleNotFoundError:
-    QUERIES = ()
-
-OWNERS: tuple[type, ...] = (LogsApi, LogsReading, *QUERIES, LogsSaved, MetricsApi)
+OWNERS: tuple[type, ...] = (LogsApi, LogsReading, LogsQueries, LogsSaved, MetricsApi)
 HOME = "ap-northeast-1"
 GLOBAL = "us-east-1"
 GLOBAL_NAMESPACES = ("AWS/CloudFront", "AWS/Route53")  # AWS tells their metrics nowhere else
@@ -36,7 +30,7 @@ class Region:
             [
                 LogsApi(self.logs, clock),
                 LogsReading(self.logs, clock),
-                *(each(self.logs, clock, settings) for each in QUERIES),
+                LogsQueries(self.logs, clock, settings),
                 LogsSaved(self.logs, clock),
                 MetricsApi(self.metrics, clock),
             ]

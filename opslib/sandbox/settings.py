@@ -12,6 +12,7 @@ class Settings:
     latency_ms: float = 0.0  # before every AWS call
     scan_seconds_constant: float = 0.0  # every Logs Insights query
     scan_seconds_per_group_hour: float = 0.0  # and for each hour of each log group searched
+    query_calls_per_second: float = 10.0  # of StartQuery and of GetQueryResults each; AWS allows ten
 
     def update(self, changes: Mapping[str, Any]) -> dict[str, float]:
         """Change some settings, all or none, and return them all."""

@@ -2,15 +2,15 @@
 
 import threading
 import time
+from collections.abc import Callable
 
 
 class TokenBucket:
-    """`rate` calls a second on average, `burst` at once."""
+    """So many calls a second on average, and as many at once; `rate` is asked each time, as it may be changed."""
 
-    def __init__(self, rate: float, burst: float) -> None:
+    def __init__(self, rate: Callable[[], float]) -> None:
         self._rate = rate
-        self._burst = burst
-        self._tokens = burst
+        self._tokens = rate()
         self._filled = time.monotonic()
         self._lock = threading.Lock()
 
@@ -18,7 +18,8 @@ class TokenBucket:
         """Take one token; False when there is none."""
         with self._lock:
             now = time.monotonic()
-            self._tokens = min(self._burst, self._tokens + (now - self._filled) * self._rate)
+            rate = self._rate()
+            self._tokens = min(rate, self._tokens + (now - self._filled) * rate)
             self._filled = now
             if self._tokens < 1:
                 return False

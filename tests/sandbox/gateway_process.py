@@ -19,6 +19,12 @@ from botocore.config import Config
 NOW_MS = 1_793_846_400_000  # 2026-11-05T02:40:00Z
 HOUR_MS = 3_600_000
 ORDERS = 500
+DEFAULTS = {
+    "latency_ms": 0,
+    "scan_seconds_constant": 0,
+    "scan_seconds_per_group_hour": 0,
+    "query_calls_per_second": 10,
+}
 
 
 @dataclass
@@ -44,6 +50,11 @@ class Gateway:
         request = urllib.request.Request(f"{self.endpoint}/_sandbox/{path}", data=data, method=method)
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.loads(answer.read())
+
+    def load(self, group: str, events: list[tuple[int, str]]) -> None:
+        """Load events with their own times into a group."""
+        lines = [{"group": group, "stream": "s", "timestamp_ms": at, "message": message} for at, message in events]
+        self.admin("POST", "load-logs", "\n".join(json.dumps(line) for line in lines).encode())
 
 
 @contextmanager
@@ -72,7 +83,7 @@ def gateway(shared_gateway: Gateway) -> Iterator[Gateway]:
     """The module's gateway without what an earlier test asked of it."""
     yield shared_gateway
     shared_gateway.admin("DELETE", "faults")
-    shared_gateway.admin("POST", "settings", {"latency_ms": 0, "scan_seconds_constant": 0, "scan_seconds_per_group_hour": 0})
+    shared_gateway.admin("POST", "settings", DEFAULTS)
 
 
 def tiny_life() -> SimpleNamespace:

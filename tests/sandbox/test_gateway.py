@@ -13,8 +13,6 @@ from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutE
 
 from tests.sandbox.gateway_process import Gateway, running
 
-pytest_plugins = ["tests.sandbox.gateway_process"]
-
 # One operation that neither we nor ministack model, for every protocol and every way in which ministack says so.
 NOT_MODELLED: dict[str, tuple[str, dict[str, Any]]] = {
     "pi:ListAvailableResourceMetrics": ("json", {"ServiceType": "RDS", "Identifier": "db-X", "MetricTypes": ["os"]}),

@@ -8,8 +8,6 @@ from botocore.exceptions import ClientError
 
 from tests.sandbox.gateway_process import HOUR_MS, NOW_MS, ORDERS, Gateway
 
-pytest_plugins = ["tests.sandbox.gateway_process"]
-
 DAY_MS = 24 * HOUR_MS
 
 

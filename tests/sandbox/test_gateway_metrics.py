@@ -8,8 +8,6 @@ from botocore.exceptions import ClientError
 
 from tests.sandbox.gateway_process import Gateway
 
-pytest_plugins = ["tests.sandbox.gateway_process"]
-
 NOW = datetime(2026, 11, 5, 2, 40, tzinfo=UTC)
 START = NOW - timedelta(hours=1)
 
