@@ -183,7 +183,7 @@ def table_html(frame: pd.DataFrame, *, rows: int = ROWS) -> str:
     numeric = {column for column in columns if shown[column].dtype.kind in "if"}
     short = {column for column in columns if shown[column].map(lambda value: len(str(value))).max() <= SHORT} | numeric
     head = "".join(
-        f'<th style="text-align:{"right" if column in numeric else "left"};font-weight:600;color:#5f6c7b;font-size:12px;border-bottom:2px solid #cbd2d9;padding:5px 8px;background:#fff">{escape(column)}</th>'
+        f'<th style="text-align:{"right" if column in numeric else "left"};font-weight:600;color:#5f6c7b;font-size:12px;border-bottom:2px solid #cbd2d9;padding:5px 8px;background:#fff;overflow-wrap:normal">{escape(column)}</th>'
         for column in columns
     )
     body = "".join(_row(record, columns, numeric, short, bool(record.get(FLAG))) for record in shown.to_dict("records"))
@@ -200,7 +200,7 @@ def _row(record: dict[Any, Any], columns: list[Any], numeric: set[Any], short: s
     tint = "#fdecea" if flagged else "#fff"
     cells = "".join(
         f'<td style="text-align:{"right" if column in numeric else "left"};padding:5px 8px;border-bottom:1px solid #e3e8ee;vertical-align:top;'
-        f'font-variant-numeric:tabular-nums;{"white-space:nowrap" if column in short else "overflow-wrap:anywhere"};background:{tint}">{_cell(record[column])}</td>'
+        f'font-variant-numeric:tabular-nums;{"white-space:nowrap" if column in short else "overflow-wrap:anywhere;min-width:230px"};background:{tint}">{_cell(record[column])}</td>'
         for column in columns
     )
     return f"<tr>{cells}</tr>"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Mapping
@@ -41,7 +42,7 @@ def _executed(notebook: dict[str, Any], folder: Path, environ: Mapping[str, str]
         cell["metadata"].pop("execution", None)
         if cell["cell_type"] == "code":
             cell["outputs"], cell["execution_count"] = [], None
-    node = nbformat.from_dict({**notebook, "metadata": _METADATA})
+    node = nbformat.reads(json.dumps({**notebook, "metadata": _METADATA}), as_version=4)
     client = NotebookClient(
         node,
         timeout=300,

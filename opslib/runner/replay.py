@@ -40,7 +40,7 @@ def _executed(notebook: dict[str, object], record: Path) -> dict[str, object]:
 
     from opslib.runner.kernel import IpcKernelManager
 
-    node = nbformat.from_dict(notebook)
+    node = nbformat.reads(json.dumps(notebook), as_version=4)
     with tempfile.TemporaryDirectory(prefix="opslib-replay-") as aside:
         environ = {**os.environ, "OPSLIB_REPLAY": str(record)}
         client = NotebookClient(
