@@ -18,11 +18,9 @@ NO_REPORT = 3
 def main() -> None:
     """Run the command line; expected errors are three lines and exit code 3."""
     try:
-        commands.main(standalone_mode=False)
+        code = commands.main(standalone_mode=False)
     except OpsError as error:
         _fail(error.text())
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
     except click.Abort:
         _fail("stopped")
     except click.ClickException as error:
@@ -31,6 +29,7 @@ def main() -> None:
         if type(error).__name__ != "SandboxError":
             raise
         _fail(str(error))
+    sys.exit(code if isinstance(code, int) else 0)  # click returns the code of an Exit
 
 
 def _fail(text: str) -> None:
