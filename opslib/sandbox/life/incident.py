@@ -67,6 +67,16 @@ class Incident:
         self.changed[request.id] = replace(request, total=total)
         return self.changed[request.id]
 
+    def ask(self, request: Request, start: int, inquiry: str) -> Request:
+        """Let the customer of a request write to the shop; the help desk gets a ticket."""
+        about = self.shop.routes["POST /contact"]
+        new = replace(self.again(request, start), route=about.key, total=int(about.median_ms), status=201)
+        new.extra = {"inquiry": inquiry}
+        queued = new.start + new.total * 9 // 10
+        self.job(new, about.job, queued, queued + 600 + new.number % 900, queued + 1300 + new.number % 1900)
+        self.changed[new.id] = new
+        return new
+
     def again(self, request: Request, start: int) -> Request:
         """Return the same customer's next attempt, not yet ended."""
         return replace(request, start=start, id=request_ids(self.rng, 1)[0], order=0, job=0, failure="", extra={})

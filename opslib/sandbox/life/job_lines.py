@@ -30,7 +30,7 @@ def worker_lines(run: JobRun, request: Request, scribe: Scribe) -> Iterator[LogL
             return
         if number < run.attempt or run.status == "failed":
             message = placeholders(job["error"]) % facts
-            error = {"kind": message.split(":")[0].split(" (")[0], "message": message, "stack": job["stack"].strip("\n")}
+            error = {"kind": message.split(":")[0].rsplit(".", 1)[-1], "message": message, "stack": job["stack"].strip("\n")}
             wait = {"wait": facts["job_wait"]} if "job_wait" in facts else {}
             what = f"attempt {number} of 3 failed" + ("" if number == run.attempt else "; it will be tried again")
             yield line("worker", ended, "error", what, attempt=number, duration_ms=ended - began, error=error, **wait)

@@ -10,6 +10,10 @@ DEPLOY, SINCE = "2026-11-05T02:01:00Z", "2026-11-05T02:02:00Z"
 VERSION = "2026.11.05-1"
 PLANTED, CUSTOMER, HOLDER = "req-5f0c2e9ab714", "u-10482", 4127
 HOLDERS = (4127, 4127, 4127, 4127, 4188, 4190)
+INQUIRIES = (
+    "注文ボタンを押してもエラーになります", "注文が確定できません。二重に請求されませんか", "カートの商品が買えません。急いでいます",
+    "「しばらくしてから」と出て30分たちました", "注文履歴に失敗と出ています。取り置きはできますか",
+)  # fmt: skip
 RELATIONS = ("stock", "stock", "stock", "orders")
 
 
@@ -46,6 +50,8 @@ def _locked(incident: Incident, request: Request, tries: int = 1) -> None:
     start = failed.end + 9_000 + int(rng.random() * 70_000)
     if tries < 3 and rng.random() < 0.6 and start < NOW_MS - 8_000:
         _locked(incident, incident.again(request, start), tries + 1)
+    elif rng.random() < 0.2 and start < NOW_MS - 8_000:
+        incident.ask(failed, start, INQUIRIES[int(rng.random() * len(INQUIRIES))])
 
 
 def _lock(incident: Incident, request: Request, total: int, waited: int, relation: str, blocker: int) -> Request:
@@ -63,7 +69,7 @@ def _release(incident: Incident, request: Request, blocker: int) -> None:
     queued = request.start + 196 + request.extra["waited"] + 34
     started = queued + 30 + request.number % 30
     span = 1900 + request.number % 900
-    error = f"row lock on orders not granted (held by pid {blocker})"
+    error = f"org.postgresql.util.PSQLException: row lock on orders not granted (held by pid {blocker})"
     good = request.number % 11 == 0 and request.id != PLANTED
     outcome = {} if good else {"status": "failed", "attempt": 3, "error": error}
     request.extra["job_wait"] = {"for": "row lock on orders", "ms": span // 5, "pid": blocker}
