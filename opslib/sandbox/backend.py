@@ -78,6 +78,26 @@ async def ask(app: App, scope: Message, request: Request, receive: Receive) -> R
     return Response(status, headers, bytes(body))
 
 
+async def tell(app: App, region: str, service: str, target: str, body: bytes) -> None:
+    """Send ministack a JSON call of our own making; it fails loudly, as only our mistake can make it fail."""
+    credential = f"AWS4-HMAC-SHA256 Credential=sandbox/20261105/{region}/{service}/aws4_request"
+    headers = {
+        "host": "127.0.0.1",
+        "content-type": "application/x-amz-json-1.1",
+        "x-amz-target": target,
+        "authorization": f"{credential}, SignedHeaders=host, Signature=0",
+    }
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "method": "POST", "path": "/", "raw_path": b"/", "query_string": b"", "headers": raw}
+    answer = await ask(app, {**scope, "client": ("127.0.0.1", 0)}, Request("POST", "/", "", headers, body), _nobody)
+    if answer.status != 200:
+        raise RuntimeError(f"ministack refused {target}: {answer.status} {answer.body[:200]!r}")
+
+
+async def _nobody() -> Message:
+    return {"type": "http.disconnect"}
+
+
 def does_not_know(call: Call, answer: Response) -> bool:
     """Say whether an answer of ministack means that it does not model the operation."""
     if answer.status < 400:

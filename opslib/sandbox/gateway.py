@@ -8,6 +8,7 @@ from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any
 
+import orjson
 from hypercorn.asyncio import serve as hypercorn_serve
 from moto.core.parse import RequestParserError
 
@@ -21,7 +22,7 @@ from opslib.sandbox.operations import Operation
 from opslib.sandbox.protocol import Call, Request, Response, identify, parse, serialise
 from opslib.sandbox.recording import CallRecord, Recording
 from opslib.sandbox.service_errors import NotModelled, ServiceError
-from opslib.sandbox.services import Services
+from opslib.sandbox.services import HOME, Services
 from opslib.sandbox.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -51,6 +52,12 @@ class Gateway:
         if self._ministack is None:
             self._ministack = backend.load_ministack()
         return self._ministack
+
+    async def introduce(self) -> None:
+        """Tell ministack of the log groups of the life: metric and subscription filters hang on them."""
+        for name in self.services.home.logs.groups:
+            body = orjson.dumps({"logGroupName": name})
+            await backend.tell(self.ministack, HOME, "logs", "Logs_20140328.CreateLogGroup", body)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one connection event."""
@@ -101,7 +108,10 @@ class Gateway:
     ) -> tuple[Response, str]:
         ours = self.services.find(call.service, call.operation, call.region) if call else None
         if call and ours and call.protocol != "smithy-rpc-v2-cbor":
-            return await asyncio.to_thread(self._ours, call, ours, request)
+            answered = await asyncio.to_thread(self._ours, call, ours, request)
+            if ours.declaration.also_behind and answered[0].status == 200:
+                await backend.ask(self.ministack, scope, request, receive)
+            return answered
         if call and ours:
             return self._error(call, NotModelled(call.service, call.operation, "is not modelled over CBOR"))
         answer = await backend.ask(self.ministack, scope, request, receive)
@@ -153,7 +163,7 @@ async def serve(
     with Listener(port) as listener:
         backend.prepare_environment(listener.port)
         app.hang_up = listener.hang_up
-        app.services.connect(app.ministack)
+        await app.introduce()
         ready = asyncio.create_task(_when_listening(listener.port, on_ready))
         await hypercorn_serve(app, config_for(listener), shutdown_trigger=stop.wait if stop else None)
         ready.cancel()

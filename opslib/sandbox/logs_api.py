@@ -79,12 +79,14 @@ class LogsApi:
     @operation(
         "logs",
         "CreateLogGroup",
+        also_behind=True,
         modelled="name, logGroupClass",
         source=API,
         difference="tags and keys ignored",
         tested=("test_groups_are_created_listed_and_deleted",),
     )
     def create_log_group(self, p: Params) -> None:
+        """Make a group."""
         with self._store.lock:
             if p["logGroupName"] in self._store.groups:
                 raise ServiceError("ResourceAlreadyExistsException", "The specified log group already exists")
@@ -92,14 +94,21 @@ class LogsApi:
             self._store.groups[created.name] = created
 
     @operation(
-        "logs", "DeleteLogGroup", modelled="all", source=API, tested=("test_groups_are_created_listed_and_deleted",)
+        "logs",
+        "DeleteLogGroup",
+        also_behind=True,
+        modelled="all",
+        source=API,
+        tested=("test_groups_are_created_listed_and_deleted",),
     )
     def delete_log_group(self, p: Params) -> None:
+        """Delete a group and its events."""
         with self._store.lock:
             del self._store.groups[named_group(self._store, p).name]
 
     @operation("logs", "CreateLogStream", modelled="all", source=API, tested=("test_streams_by_last_event",))
     def create_log_stream(self, p: Params) -> None:
+        """Make a stream."""
         with self._store.lock:
             group = named_group(self._store, p)
             if p["logStreamName"] in group.stream_numbers:
@@ -111,10 +120,11 @@ class LogsApi:
         "DescribeLogGroups",
         modelled="prefix, pattern, class, identifiers, paging",
         source=API,
-        difference="linked accounts are refused as empty",
+        difference="linked accounts are ignored",
         tested=("test_groups_are_paged",),
     )
     def describe_log_groups(self, p: Params) -> dict[str, Any]:
+        """Answer the groups by name."""
         prefix, pattern = p.get("logGroupNamePrefix"), p.get("logGroupNamePattern")
         if prefix and pattern:
             raise invalid("LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters.")
@@ -139,6 +149,7 @@ class LogsApi:
         tested=("test_streams_by_last_event",),
     )
     def describe_log_streams(self, p: Params) -> dict[str, Any]:
+        """Answer the streams of a group."""
         by_time = p.get("orderBy") == "LastEventTime"
         prefix = p.get("logStreamNamePrefix") or ""
         if by_time and prefix:
@@ -161,6 +172,7 @@ class LogsApi:
         tested=("test_retention_hides_what_is_older",),
     )
     def put_retention_policy(self, p: Params) -> None:
+        """Set how long events are kept."""
         if p["retentionInDays"] not in RETENTION_DAYS:
             raise invalid(f"retentionInDays must be one of {', '.join(map(str, RETENTION_DAYS))}")
         named_group(self._store, p).retention_days = p["retentionInDays"]
@@ -169,6 +181,7 @@ class LogsApi:
         "logs", "DeleteRetentionPolicy", modelled="all", source=API, tested=("test_retention_hides_what_is_older",)
     )
     def delete_retention_policy(self, p: Params) -> None:
+        """Keep events for ever."""
         named_group(self._store, p).retention_days = None
 
     @operation(
@@ -180,6 +193,7 @@ class LogsApi:
         tested=("test_put_log_events_takes_late_ones_in_order", "test_put_log_events_rejects_by_age"),
     )
     def put_log_events(self, p: Params) -> dict[str, Any]:
+        """Add events to a stream."""
         events = p["logEvents"]
         _check_batch(events)
         now = self._clock.now_ms()

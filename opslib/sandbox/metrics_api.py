@@ -40,9 +40,9 @@ class MetricsApi:
     @operation(
         "cloudwatch",
         "PutMetricData",
+        also_behind=True,
         modelled="Value, StatisticValues, Values and Counts; two weeks back, two hours ahead",
         source=API,
-        plain=False,
         difference="seen at once; high resolution is kept for ever; entities are ignored",
         tested=("test_metric_values_sets_and_counts",),
     )
@@ -69,19 +69,18 @@ class MetricsApi:
             )
         if kinds == ["StatisticValues"]:
             given = datum["StatisticValues"]
-            return [Point(int(at), given["SampleCount"], given["Sum"], given["Minimum"], given["Maximum"])]
+            return [Point(int(at), *(float(given[key]) for key in ("SampleCount", "Sum", "Minimum", "Maximum")))]
         values = datum["Values"] if kinds == ["Values"] else [datum["Value"]]
         counts = datum.get("Counts") or [1.0] * len(values)
         if len(counts) != len(values):
             raise _wrong("The parameters Values and Counts must have the same size.")
-        return [Point(int(at), float(n), v * n, float(v), float(v)) for v, n in zip(values, counts, strict=True)]
+        return [Point(int(at), float(n), float(v * n), float(v), float(v)) for v, n in zip(values, counts, strict=True)]
 
     @operation(
         "cloudwatch",
         "ListMetrics",
         modelled="namespace, name, dimensions, RecentlyActive, pages of 500",
         source=API,
-        plain=False,
         difference="no linked accounts",
         tested=("test_metrics_are_listed_in_pages",),
     )
@@ -105,7 +104,6 @@ class MetricsApi:
         "GetMetricStatistics",
         modelled="statistics or percentiles, 1,440 points; points come in no order",
         source=API,
-        plain=False,
         difference="percentiles only, no trimmed means; periods begin at StartTime",
         tested=("test_metric_statistics",),
     )
@@ -133,7 +131,6 @@ class MetricsApi:
         "GetMetricData",
         modelled="metrics with several statistics and percentiles, ScanBy, MaxDatapoints with NextToken and PartialData",
         source=API,
-        plain=False,
         difference="metric math, SEARCH and SQL answer SandboxNotModelled; periods are aligned to their length; "
         "the label is the metric's name",
         tested=(

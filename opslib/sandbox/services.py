@@ -76,6 +76,3 @@ class Services:
     def home(self) -> Region:
         """Return the region of the shop."""
         return self.region(HOME)
-
-    def connect(self, ministack: Any) -> None:
-        """Called once ministack is there."""

@@ -247,3 +247,21 @@ def test_it_listens_on_this_machine_only(gateway: Gateway) -> None:
     with socket.socket() as other:
         other.settimeout(1)
         assert other.connect_ex(("127.0.0.2", port)) != 0
+
+
+def test_ministack_knows_our_groups_and_metrics(gateway: Gateway) -> None:
+    logs, cloudwatch = gateway.client("logs"), gateway.client("cloudwatch")
+    logs.create_log_group(logGroupName="/watched")
+    transformation = {"metricName": "errors", "metricNamespace": "Shop", "metricValue": "1"}
+    for group in ("/tiny/api", "/watched"):
+        logs.put_metric_filter(
+            logGroupName=group, filterName="errors", filterPattern="ERROR", metricTransformations=[transformation]
+        )
+        assert logs.describe_metric_filters(logGroupName=group)["metricFilters"][0]["filterName"] == "errors"
+    alarm = {"Namespace": "Shop", "MetricName": "errors", "Statistic": "Sum", "Period": 60, "EvaluationPeriods": 1}
+    limits = {"Threshold": 1, "ComparisonOperator": "GreaterThanThreshold"}
+    cloudwatch.put_metric_alarm(AlarmName="too many", **alarm, **limits)
+    cloudwatch.put_metric_data(Namespace="Shop", MetricData=[{"MetricName": "errors", "Value": 5}])
+    deadline = time.monotonic() + 10
+    while cloudwatch.describe_alarms(AlarmNames=["too many"])["MetricAlarms"][0]["StateValue"] != "ALARM":
+        assert time.monotonic() < deadline, "the alarm never saw the metric"

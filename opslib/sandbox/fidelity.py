@@ -1,0 +1,62 @@
+"""How true the sandbox is, operation by operation: FIDELITY.md, made from what the code declares.
+
+python -m opslib.sandbox.fidelity           # writes FIDELITY.md beside this file
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from opslib.sandbox.operations import Declaration, declarations
+from opslib.sandbox.services import OWNERS
+
+PATH = Path(__file__).with_name("FIDELITY.md")
+HEAD = """# How true the sandbox is
+
+Written by `python -m opslib.sandbox.fidelity` from declarations in the code; a test holds it up to date.
+
+**Ours** are the operations below. **ministack 1.5.33** answers what it models of the rest; what is not tested here is
+only as true as ministack is. **Everything else** answers status 501, code `SandboxNotModelled` and the name of the
+operation, in the protocol of its service; no SDK retries that, and `opslib sandbox status` lists it.
+
+## Common to all operations
+- Signatures are not checked and policies are not evaluated; access is denied only by an injected fault.
+- Regions: the shop is in ap-northeast-1; metrics of AWS/CloudFront and AWS/Route53 are in us-east-1; others are empty.
+- `Date`, time stamps and ages follow the sandbox's clock. Rates, latency and scan time are real seconds in both clocks.
+- Parameters are checked where AWS's answer matters to a client; boto3 checks types and required members by itself.
+- Faults (`throttling`, `access-denied`, `expired-token`) bear the code that the service uses; `latency`, `hang` and `drop`
+  act on the connection.
+- A request over CBOR is known by name, but our own operations answer it with `SandboxNotModelled`; boto3 speaks JSON.
+- Alarms are ministack's. They see metric data that was put, not the seeded series. Logs that a Lambda function of
+  ministack writes are not in our log store.
+
+## Operations of ours
+"""
+COLUMNS = ("operation", "modelled", "behaviour tested", "source of truth", "known difference")
+
+
+def text() -> str:
+    """Return the whole document."""
+    declared = sorted((each for owner in OWNERS for each in declarations(owner)), key=_order)
+    return (
+        HEAD
+        + "\n".join([_row(COLUMNS), _row(["---"] * len(COLUMNS)), *(_row(_cells(each)) for each in declared)])
+        + "\n"
+    )
+
+
+def _order(declared: Declaration) -> tuple[str, str]:
+    return declared.service, declared.operation
+
+
+def _cells(declared: Declaration) -> list[str]:
+    tests = "<br>".join(f"`{name}`" for name in declared.tested) or "-"
+    name = f"{declared.service}:{declared.operation}"
+    return [name, declared.modelled, tests, declared.source, declared.difference or "none known"]
+
+
+def _row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+if __name__ == "__main__":
+    PATH.write_text(text(), encoding="utf-8")
