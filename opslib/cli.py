@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from opslib.errors import OpsError, ParameterError, RecordError
+from opslib.errors import OpsError, ParameterError
 
 NO_REPORT = 3
 
@@ -83,9 +83,9 @@ def open_(notebook: str, given: tuple[str, ...], env: str, no_browser: bool) -> 
 @click.argument("record", required=False)
 def close(record: str | None) -> None:
     """Finish an open record, or all of them: report.html, summary.json, redaction."""
-    from opslib.runner import interactive
+    from opslib.runner import interactive, records
 
-    folders = [_record(record)] if record else interactive.opened()
+    folders = [records.find(record)] if record else interactive.opened()
     for folder in folders:
         _say_result(*interactive.close(folder))
     if not folders:
@@ -96,9 +96,10 @@ def close(record: str | None) -> None:
 @click.argument("record")
 def replay(record: str) -> None:
     """Draw a record again from its own data, without AWS."""
+    from opslib.runner import records
     from opslib.runner.replay import replay as draw
 
-    click.echo(draw(_record(record)))
+    click.echo(draw(records.find(record)))
 
 
 @commands.command()
@@ -248,21 +249,6 @@ def _pairs(given: Iterable[str]) -> dict[str, str]:
             raise ParameterError(f"-p {text!r} is not NAME=VALUE", fix="for example -p request_id=req-5f0c2e9ab714")
         pairs[name] = value
     return pairs
-
-
-def _record(text: str) -> Path:
-    from opslib.runner import records
-
-    path = Path(text)
-    folder = path.parent if path.suffix else path
-    if folder.is_dir():
-        return folder
-    found = sorted(records.reports().glob(f"*/[0-9]*/[0-9]*/[0-9]*/*{text}*"))
-    if len(found) == 1:
-        return found[0]
-    raise RecordError(
-        f"there is no record {text!r}", why=f"{len(found)} match" if found else "", fix="name its folder or its run id"
-    )
 
 
 def _say_result(record: Path, summary: dict[str, Any]) -> None:

@@ -1,9 +1,8 @@
-"""Run a runbook headless through papermill and leave a true record, whatever happens to the kernel."""
+"""Run a runbook headless and leave a true record, whatever happens to the kernel, the disk or this process."""
 
 from __future__ import annotations
 
-import logging
-import os
+import fcntl
 import signal
 import sys
 import threading
@@ -14,134 +13,146 @@ from pathlib import Path
 from typing import Any
 
 from opslib import config
-from opslib.errors import RecordError
-from opslib.runner import parameters, records, runbooks
+from opslib.errors import OpsError, RecordError
+from opslib.runner import cleaning, files, parameters, records, runbooks
+from opslib.runner.execution import Execution
 
 CELL_SECONDS, RUN_SECONDS = 300, 1800
+QUIET_SECONDS, SAY_EVERY = 5.0, 10.0
 
 
-class _Stopped(BaseException):
-    """A signal or the wall clock ended the run."""
-
-    def __init__(self, status: str, said: str) -> None:
-        self.status = status
-        super().__init__(said)
+class Locked(OpsError):
+    """Another run holds the lock: exit code 75."""
 
 
 def run(
     name: str,
-    given: Mapping[str, str],
+    given: Mapping[str, Any],
     *,
     env: str = "",
     cell_seconds: int = CELL_SECONDS,
     run_seconds: int = RUN_SECONDS,
+    lock: bool = False,
 ) -> tuple[Path, dict[str, Any]]:
-    """Run one runbook and return its record and summary.
+    """Run one runbook and return its record and summary; `summary["exit_code"]` is the process's.
 
-    Parameters are checked by name and declared type before anything runs. Raises OpsError for bad input, or when no
-    record can be written.
+    Parameters are checked by name and declared type before anything runs or is written. With `lock`, a second run of
+    the same runbook in the same environment raises Locked. Raises OpsError for bad input, or when no record can be
+    written; then nothing is left behind.
     """
     runbook, file = runbooks.find(name)
-    notebook = runbooks.read(file)
+    notebook, values, environment = prepared(runbook, file, given, env=env, complete=True)
+    with _alone(f"{environment}-{runbook.replace('/', '-')}") if lock else _anyhow():
+        adopt_abandoned()
+        folder = records.begin(runbook, notebook, environment, mode=records.HEADLESS, parameters=values)
+        try:
+            return _run_in(folder, notebook, cell_seconds, run_seconds)
+        except RecordError:
+            records.discard(folder)
+            raise
+
+
+def prepared(
+    runbook: str, file: Path, given: Mapping[str, Any], *, env: str, complete: bool
+) -> tuple[runbooks.Notebook, dict[str, Any], str]:
+    """Return the notebook, outputs cleared and parameters filled in, all values, and the environment's name.
+
+    With `complete`, defaults are checked like given values: nobody is there to fill in an empty id.
+    """
+    notebook = runbooks.cleared(runbooks.read(file))
     known = parameters.declared(notebook)
-    values = parameters.checked(runbook, known, given)
-    environment = config.environment_name(str(values.get("env") or env))
-    config.load(environment)
+    defaults = {name: parameter.default for name, parameter in known.items()}
+    values = parameters.checked(runbook, known, {**defaults, **given} if complete else given)
+    environment = env or str({**defaults, **values}.get("env") or "")
     if "env" in known:
-        values["env"] = environment
-    folder = records.begin(runbook, environment, mode="headless", parameters=values)
-    try:
-        status, error = _execute(folder, notebook, known, values, cell_seconds, run_seconds)
-        return records.finish(folder, status=status, error=error)
-    except RecordError:
-        records.discard(folder)
-        raise
-
-
-def _execute(
-    folder: Path,
-    notebook: dict[str, Any],
-    known: Mapping[str, parameters.Parameter],
-    values: Mapping[str, Any],
-    cell_seconds: int,
-    run_seconds: int,
-) -> tuple[str, str]:
+        values["env"] = environment = config.load(environment).name
     cell = parameters.cell_of(notebook)
     if cell is not None:
-        cell["source"] = parameters.filled(cell["source"], known, values)
-    for code in notebook["cells"]:
-        if code["cell_type"] == "code":
-            code["outputs"], code["execution_count"] = [], None
-    source = folder / "record.ipynb"
-    runbooks.write(source, runbooks.text_of(notebook))
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # 2 s of grammars that nothing here uses
-    logging.getLogger("papermill").setLevel(logging.ERROR)
-    import papermill
-    from nbclient.exceptions import CellTimeoutError, DeadKernelError
-    from papermill.exceptions import PapermillExecutionError
+        changed = {name: value for name, value in values.items() if value != defaults[name]}
+        cell["source"] = parameters.filled(cell["source"], known, changed)
+    return notebook, {**defaults, **values}, environment or "local"
 
-    from opslib.runner.kernel import IpcKernelManager
 
-    try:
-        with _stoppable(run_seconds), _waiting(folder.name):
-            papermill.execute_notebook(
-                str(source), str(source), cwd=str(folder), progress_bar=False, log_output=False, kernel_name="python3",
-                execution_timeout=cell_seconds, kernel_manager_class=IpcKernelManager,
-            )  # fmt: skip
-    except PapermillExecutionError as error:
-        return records.FAILED, f"{error.ename}: {error.evalue}"
-    except DeadKernelError:
-        return records.KILLED, "the kernel died"
-    except CellTimeoutError:
-        return records.TIMEOUT, f"a cell took longer than {cell_seconds} s"
-    except _Stopped as stop:
-        return stop.status, str(stop)
-    except OSError as error:
-        raise RecordError(
-            "the run cannot be written down",
-            why=error.strerror or str(error),
-            fix="make room on the disk; earlier records are unchanged",
-        ) from None
-    return records.FINISHED, ""
+def adopt_abandoned() -> list[Path]:
+    """Finish what a killed `opslib run` left in .partial: its record says that it was killed."""
+    from opslib.runner.finishing import finish
+
+    adopted = []
+    for file in sorted((records.reports() / ".partial").glob(f"*/{records.STATE}")):
+        try:
+            if not _alive(int(records.state_of(file.parent)["pid"])):
+                adopted.append(finish(file.parent, status=records.KILLED, error="the runner itself was killed")[0])
+        except (OpsError, KeyError, ValueError) as error:
+            sys.stderr.write(f"{file.parent} cannot be finished: {error}\n")
+    return adopted
+
+
+def _run_in(
+    folder: Path, notebook: runbooks.Notebook, cell_seconds: int, run_seconds: int
+) -> tuple[Path, dict[str, Any]]:
+    def save(so_far: runbooks.Notebook) -> None:
+        files.write(folder / records.NOTEBOOK, runbooks.text_of(cleaning.clean_notebook(so_far)))
+
+    execution = Execution(notebook, folder, cell_seconds, run_seconds, save=save, say=_Progress(folder.name))
+    began = time.monotonic()
+    with _stoppable(execution):
+        executed = execution.run()
+        seconds = time.monotonic() - began
+        from opslib.runner.finishing import finish
+
+        return finish(folder, status=execution.status, error=execution.error, notebook=executed, seconds=seconds)
 
 
 @contextmanager
-def _stoppable(run_seconds: int) -> Iterator[None]:
-    """Turn SIGTERM, SIGINT and the wall clock into an end that still leaves a record."""
+def _stoppable(execution: Execution) -> Iterator[None]:
+    """Turn SIGTERM, SIGINT and SIGHUP into an end that still leaves a record."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(number: int, _: Any) -> None:
-        if number == signal.SIGALRM:
-            raise _Stopped(records.TIMEOUT, f"the run took longer than {run_seconds} s")
-        raise _Stopped(records.INTERRUPTED, f"ended by {signal.Signals(number).name}")
+        execution.end(records.INTERRUPTED, f"ended by {signal.Signals(number).name}")
 
-    caught = (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)
-    before = {number: signal.signal(number, stop) for number in caught}
-    signal.alarm(run_seconds)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     try:
         yield
     finally:
-        signal.alarm(0)
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-@contextmanager
-def _waiting(what: str) -> Iterator[None]:
+class _Progress:
     """Say on stderr that it still runs, once a wait is over five seconds."""
-    done, began = threading.Event(), time.monotonic()
 
-    def say() -> None:
-        while not done.wait(5):
-            sys.stderr.write(f"  running {what}: {time.monotonic() - began:.0f} s\n")
+    def __init__(self, what: str) -> None:
+        self.what, self.next = what, QUIET_SECONDS
 
-    if os.environ.get("OPSLIB_QUIET"):
-        yield
-        return
-    threading.Thread(target=say, daemon=True).start()
+    def __call__(self, seconds: float, where: str) -> None:
+        if seconds >= self.next:
+            self.next = seconds + SAY_EVERY
+            sys.stderr.write(f"  {seconds:5.0f} s  {where}\n")
+
+
+@contextmanager
+def _alone(name: str) -> Iterator[None]:
+    folder = records.reports() / ".locks"
     try:
+        files.make_private(folder, below=records.reports())
+        handle = (folder / name).open("a")
+    except OSError as error:
+        raise files.cannot_write(folder, error) from None
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Locked(f"another run of {name} is under way", why=f"it holds {folder / name}", fix="wait") from None
         yield
-    finally:
-        done.set()
+
+
+@contextmanager
+def _anyhow() -> Iterator[None]:
+    yield
+
+
+def _alive(pid: int) -> bool:
+    return (Path("/proc") / str(pid)).exists() if Path("/proc/self").exists() else True

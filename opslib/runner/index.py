@@ -2,65 +2,66 @@
 
 from __future__ import annotations
 
-import json
+from itertools import groupby
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from opslib.display import escape, pill
-from opslib.runner import records, runbooks
+from opslib.display import STATUS, escape, pill
+from opslib.errors import RecordError
+from opslib.runner import files, records
 
-_PAGE = """<!DOCTYPE html>
+_STYLE = (Path(__file__).with_name("templates") / "index.css").read_text(encoding="utf-8")
+_HEAD = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'"><title>Records</title>
-<style>body{{margin:0 auto;max-width:62rem;padding:1rem;font:15px/1.5 system-ui,"Noto Sans","Noto Sans JP",sans-serif;color:#1f2933}}
-h1{{font-size:1.4rem}}h2{{font-size:1.05rem;border-top:1px solid #e3e8ee;padding-top:.8rem}}a{{color:#0b5cad}}
-.r{{padding:.45rem 0;border-bottom:1px solid #eef2f6;overflow-wrap:anywhere}}.s{{color:#5f6c7b;font-size:13px}}</style></head>
-<body><h1>Records 実行記録</h1>{body}</body></html>
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="color-scheme" content="light"><meta name="referrer" content="no-referrer"><title>Records 実行記録</title>
 """
 
 
 def write() -> Path:
-    """Make reports/index.html anew from the summaries and return its path."""
+    """Make reports/index.html anew from the summaries and return its path; raises RecordError."""
     root = records.reports()
-    found = sorted((_entry(folder) for folder in _folders(root)), key=lambda entry: entry["name"], reverse=True)
-    days: dict[str, list[str]] = {}
-    for entry in found:
-        days.setdefault(f"{entry['name'][:4]}-{entry['name'][4:6]}-{entry['name'][6:8]}", []).append(_row(entry, root))
-    body = "".join(f"<h2>{day}</h2>{''.join(rows)}" for day, rows in days.items()) or "<p>No records yet.</p>"
-    runbooks.write(root / "index.html", _PAGE.format(body=body))
+    rows = [(folder.name[:8], _row(folder, root)) for folder in records.folders()]
+    days = [_day(day, [row for _, row in found]) for day, found in groupby(rows, key=lambda row: row[0])]
+    body = "".join(days) or "<p>No records yet.</p>"
+    page = f"{_HEAD}<style>\n{_STYLE}</style></head>\n<body><main><h1>Records <small>実行記録</small></h1>\n{body}</main></body></html>\n"
+    files.write(root / "index.html", page)
     return root / "index.html"
 
 
-def _folders(root: Path) -> list[Path]:
-    """Record folders lie at <environment>/YYYY/MM/DD/<name>."""
-    return [
-        folder
-        for folder in root.glob("*/[0-9]*/[0-9]*/[0-9]*/*_*_*")
-        if folder.is_dir() and not folder.parts[len(root.parts)].startswith(".")
-    ]
+def _day(day: str, rows: list[str]) -> str:
+    return f"<h2>{escape(f'{day[:4]}-{day[4:6]}-{day[6:8]}')} <small>{len(rows)}</small></h2>\n{''.join(rows)}"
 
 
-def _entry(folder: Path) -> dict[str, Any]:
-    if (folder / "run.json").is_file():
-        return {"name": folder.name, "folder": folder, "open": True}
+def _row(folder: Path, root: Path) -> str:
+    clock = f"<time>{escape(folder.name[9:11])}:{escape(folder.name[11:13])} UTC</time>"
     try:
-        return {
-            "name": folder.name,
-            "folder": folder,
-            "summary": json.loads((folder / "summary.json").read_text(encoding="utf-8")),
-        }
-    except (OSError, ValueError) as error:
-        return {"name": folder.name, "folder": folder, "broken": str(error)}
+        if (folder / records.STATE).is_file():
+            return _line(clock, *_open(folder))
+        return _line(clock, *_finished(folder, root))
+    except (RecordError, KeyError, TypeError, IndexError) as error:
+        why = error.why if isinstance(error, RecordError) else f"its summary lacks {error}"
+        return _line(clock, '<b class="bad">UNREADABLE</b>', escape(folder.name), escape(why))
 
 
-def _row(entry: dict[str, Any], root: Path) -> str:
-    where, clock = entry["folder"].relative_to(root).as_posix(), f"{entry['name'][9:11]}:{entry['name'][11:13]} UTC"
-    if "broken" in entry:
-        return f'<div class="r">{clock} {escape(entry["name"])} <span class="s">unreadable: {escape(entry["broken"])}</span></div>'
-    if "open" in entry:
-        return f'<div class="r">{clock} {escape(entry["name"])} <span class="s">still open: opslib close</span></div>'
-    summary = entry["summary"]
-    first = summary["results"][0] if summary["results"] else {"sentence": summary["error"] or "no check ran"}
-    state = "" if summary["status"] == "finished" else f" <b>{escape(summary['status'])}</b>"
-    return (f'<div class="r">{clock} {pill(summary["verdict"])} <a href="{escape(where)}/report.html">{escape(summary["runbook"])}</a>{state}'
-            f' <span class="s">{escape(summary["env"])}, {escape(summary["mode"])}, {escape(summary["blind"])}</span><br>{escape(first["sentence"])}</div>')  # fmt: skip
+def _open(folder: Path) -> tuple[str, str, str]:
+    state = records.state_of(folder)
+    said = f"{state['env']}, opened by {state['operator']}; finish it with: opslib close {state['run_id']}"
+    return '<b class="open">OPEN</b>', escape(state["runbook"]), escape(said)
+
+
+def _finished(folder: Path, root: Path) -> tuple[str, str, str]:
+    summary: dict[str, Any] = records.summary_of(folder)
+    first = summary["results"][0]["sentence"] if summary["results"] else ""
+    unfinished = "" if summary["status"] == records.FINISHED else f' <b class="bad">{escape(summary["status"])}</b>'
+    said = first if not unfinished else f"{summary['error'].partition(chr(10))[0]} {first}"
+    place = quote((folder / records.PAGE).relative_to(root).as_posix())
+    link = f'<a href="{place}">{escape(summary["runbook"])}</a>'
+    where = ", ".join([summary["env"], summary["mode"], summary["blind"], f"{summary['timing']['seconds']} s"])
+    verdict = summary["verdict"] if summary["verdict"] in STATUS else "unknown"
+    return pill(verdict), f"{link}{unfinished} <small>{escape(where)}</small>", escape(said)
+
+
+def _line(clock: str, mark: str, name: str, said: str) -> str:
+    return f"<article>{clock}<div>{mark} {name}<p>{said}</p></div></article>\n"

@@ -2,16 +2,50 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import tempfile
-from typing import Any
+from typing import Any, ClassVar
 
+from ipykernel.kernelspec import get_kernel_dict
+from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
 
 class IpcKernelManager(AsyncKernelManager):
-    """A kernel manager with the IPC transport in a short folder of its own (socket paths are limited to 107 bytes)."""
+    """A kernel of this very Python with the IPC transport in a short folder of its own (socket paths end at 107 bytes)."""
+
+    running: ClassVar[list[IpcKernelManager]] = []
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        self.folder = tempfile.mkdtemp(prefix="opslib-")
         self.transport = "ipc"
-        self.ip = f"{tempfile.mkdtemp(prefix='opslib-')}/k"
+        self.ip = f"{self.folder}/k"
+        self.connection_file = f"{self.folder}/kernel.json"
+        self.running.append(self)
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        """Return ipykernel on this interpreter: a kernel `python3` that the user installed elsewhere lacks opslib."""
+        if self._kernel_spec is None:
+            self._kernel_spec = KernelSpec(**get_kernel_dict())
+        return self._kernel_spec
+
+    async def cleanup_resources(self, restart: bool = False) -> None:  # type: ignore[override]
+        """Remove the folder as well."""
+        await super().cleanup_resources(restart)
+        if not restart:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            if self in self.running:
+                self.running.remove(self)
+
+    def strike(self, number: signal.Signals) -> None:
+        """Send a signal to the kernel and what it started, from any thread; it may be gone already."""
+        process = getattr(self.provisioner, "process", None)
+        if process is not None and process.poll() is None:
+            try:
+                os.killpg(os.getpgid(process.pid), number)
+            except ProcessLookupError:
+                return

@@ -2,60 +2,47 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 import tempfile
 from pathlib import Path
 
 from opslib.errors import RecordError
-from opslib.runner import records, report, runbooks
+from opslib.runner import cells, cleaning, files, records, report, runbooks
+from opslib.runner.execution import Execution
+from opslib.runner.headless import CELL_SECONDS, RUN_SECONDS
 
 
-def replay(record: Path) -> Path:
-    """Run the record's notebook on its own data/ and return the new page, reports/.replay/<name>/report.html.
+def replay(record: Path, target: Path | None = None) -> Path:
+    """Run the record's cells on its own data/ and return the new page, by default reports/.replay/<name>/report.html.
 
-    Raises RecordError when it is no finished record.
+    Raises RecordError when it is no finished record, or when its cells do not come to their end on what was kept.
     """
-    try:
-        summary = json.loads((record / "summary.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    record = record.resolve()
+    summary = records.summary_of(record)
+    notebook = runbooks.read(record / records.NOTEBOOK)
+    notebook["cells"] = [cell for cell in notebook["cells"] if cells.BANNER not in runbooks.tags(cell)]
+    target = target or records.reports() / ".replay" / record.name
+    if record in (target.resolve(), *target.resolve().parents):
         raise RecordError(
-            f"{record} is not a finished record",
-            why=str(error),
-            fix="name a folder below reports/ that has a summary.json",
-        ) from None
-    notebook = runbooks.read(record / "record.ipynb")
-    target = records.reports() / ".replay" / record.name
-    target.mkdir(parents=True, exist_ok=True)
-    runbooks.write(target / "report.html", report.html(_executed(notebook, record.resolve()), summary))
-    return target / "report.html"
+            f"{target} lies in the record itself", why="a record never changes", fix="name another folder"
+        )
+    drawn = _drawn(runbooks.cleared(notebook), record)
+    cells.settle(drawn)
+    try:
+        files.make_private(target, below=target.parent.parent)
+    except OSError as error:
+        raise files.cannot_write(target, error) from None
+    files.write(target / records.PAGE, report.html(cleaning.clean_notebook(drawn), summary))
+    return target / records.PAGE
 
 
-def _executed(notebook: dict[str, object], record: Path) -> dict[str, object]:
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
-    import nbformat
-    from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError
-
-    from opslib.runner.kernel import IpcKernelManager
-
-    node = nbformat.reads(json.dumps(notebook), as_version=4)
+def _drawn(notebook: runbooks.Notebook, record: Path) -> runbooks.Notebook:
     with tempfile.TemporaryDirectory(prefix="opslib-replay-") as aside:
         environ = {**os.environ, "OPSLIB_REPLAY": str(record)}
-        client = NotebookClient(
-            node,
-            timeout=300,
-            kernel_name="python3",
-            resources={"metadata": {"path": aside}},
-            kernel_manager_class=IpcKernelManager,
+        execution = Execution(notebook, Path(aside), CELL_SECONDS, RUN_SECONDS, environ=environ)
+        drawn = execution.run()
+    if execution.status != records.FINISHED:
+        raise RecordError(
+            f"{record.name} cannot be drawn again", why=execution.error, fix=f"open its {records.PAGE} instead"
         )
-        try:
-            client.execute(env=environ)
-        except CellExecutionError as error:
-            raise RecordError(
-                f"{record.name} cannot be drawn again",
-                why=f"{error.ename}: {error.evalue}",
-                fix="open its report.html instead",
-            ) from None
-    return dict(node)
+    return drawn

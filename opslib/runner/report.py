@@ -1,69 +1,118 @@
-"""record.ipynb as one HTML page: verdict first, code folded, nothing fetched."""
+"""record.ipynb as one HTML page: verdict first, code folded, nothing fetched, nothing run."""
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from opslib.display import escape, status_text
+from opslib.display import STATUS, escape, status_text
+from opslib.errors import ParameterError
+from opslib.runner import cells, parameters, records
+from opslib.runner.runbooks import METADATA, Cell, Notebook, described, tags
 
 TEMPLATES = Path(__file__).with_name("templates")
+_NOBODY = "nobody: the run ended before AWS was asked"
 
 
-def html(notebook: dict[str, Any], summary: Mapping[str, Any]) -> str:
+def html(notebook: Notebook, summary: Mapping[str, Any]) -> str:
     """Return the page of a finished record."""
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     import nbformat
     from nbconvert import HTMLExporter
 
-    ordered = nbformat.reads(json.dumps({**notebook, "cells": _ordered(notebook["cells"])}), as_version=4)
-    exporter = HTMLExporter(template_name="opslib", extra_template_basedirs=[str(TEMPLATES)], embed_images=False)
-    resources = {"opslib": {"title": _title(notebook, summary), "footer": _footer(summary)}}
-    page: str = exporter.from_notebook_node(ordered, resources=resources)[0]
+    from opslib.runner.harmless import harmless
+
+    exporter = HTMLExporter(
+        template_name="opslib", extra_template_basedirs=[str(TEMPLATES)], exclude_anchor_links=True,
+        exclude_input_prompt=True, exclude_output_prompt=True,
+    )  # fmt: skip
+    exporter.register_filter("harmless", harmless)
+    page_cells = _ordered(notebook["cells"])
+    node = nbformat.from_dict({"cells": page_cells, "metadata": METADATA, "nbformat": 4, "nbformat_minor": 5})
+    resources = {"opslib": _around(notebook, summary)}
+    page: str = exporter.from_notebook_node(node, resources=resources)[0]
     return page
 
 
-def _ordered(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Put the verdict right under the title; introduction, parameters and banner follow it."""
-    tagged = {tag: cell for cell in cells for tag in cell["metadata"].get("tags", [])}
-    head, rest = _split_intro(cells)
-    verdict = tagged.get("verdict")
-    rest = [cell for cell in rest if cell is not verdict]
-    stopped = [cell for cell in rest if "did-not-finish" in cell["metadata"].get("tags", [])]
-    return [
-        *head[:1],
-        *stopped,
-        *([verdict] if verdict else []),
-        *head[1:],
-        *[cell for cell in rest if cell not in stopped],
+def _ordered(all_cells: list[Cell]) -> list[Cell]:
+    """Put banner and verdict right under the title, introduction and parameters folded after them, evidence last."""
+    rest = [cell for cell in all_cells if "parameters" not in tags(cell)]
+    banner = _taken(rest, lambda cell: cells.BANNER in tags(cell))
+    verdict = _taken(rest, lambda cell: "verdict" in tags(cell))
+    intro = _taken(rest, lambda cell: cell["cell_type"] == "markdown" and cell["source"].startswith("# "))
+    about = [_as(cell, "about", cell["source"].partition("\n")[2].strip()) for cell in intro]
+    return [*banner, *(_as(cell, "hoisted", cell["source"]) for cell in verdict), *about, *rest]
+
+
+def _taken(rest: list[Cell], wanted: Any) -> list[Cell]:
+    found = next((cell for cell in rest if wanted(cell)), None)
+    if found is not None:
+        rest[:] = [cell for cell in rest if cell is not found]
+    return [] if found is None else [found]
+
+
+def _as(cell: Cell, part: str, source: str) -> Cell:
+    return {**cell, "source": source, "metadata": {**cell["metadata"], "part": part}}
+
+
+def _around(notebook: Notebook, summary: Mapping[str, Any]) -> dict[str, str]:
+    title = described({**notebook, "cells": [cell for cell in notebook["cells"] if cells.BANNER not in tags(cell)]})
+    name = title["title"] or summary["runbook"]
+    mark = "SANDBOX " if summary["sandbox"] else ""
+    return {
+        "title": escape(f"{mark}{status_text(summary['verdict'])}: {name}"), "heading": escape(name),
+        "where": _where(summary), "parameters": _parameters(notebook, summary), "footer": _footer(summary),
+    }  # fmt: skip
+
+
+def _where(summary: Mapping[str, Any]) -> str:
+    colour = "#6b3fa0" if summary["sandbox"] else "#0b5cad"
+    word = "SANDBOX" if summary["sandbox"] else summary["env"].upper()
+    facts = [
+        summary["account"] and f"account {summary['account']}",
+        summary["timing"]["started"][:16].replace("T", " ") + " UTC",
     ]
+    verdict = (
+        ""
+        if summary["results"]
+        else f' <b style="color:{STATUS[summary["verdict"]][2]}">{status_text(summary["verdict"])}</b>'
+    )
+    return f'<b class="env" style="background:{colour}">{escape(word)}</b> {escape(" · ".join(filter(None, facts)))}{verdict}'
 
 
-def _split_intro(cells: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    first = next((cell for cell in cells if cell["cell_type"] == "markdown" and cell["source"].startswith("# ")), None)
-    if first is None:
-        return [], cells
-    title, _, intro = first["source"].partition("\n")
-    heading = {**first, "id": "heading", "source": title}
-    about = {**first, "id": "about", "source": intro.strip(), "metadata": {"tags": ["about"]}}
-    return [heading, about], [cell for cell in cells if cell is not first]
-
-
-def _title(notebook: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
-    sandbox = "SANDBOX " if summary.get("start", {}).get("environment", {}).get("sandbox") else ""
-    return escape(f"{sandbox}{status_text(summary['verdict'])} {summary['runbook']}")
+def _parameters(notebook: Notebook, summary: Mapping[str, Any]) -> str:
+    """The values in one line to read without unfolding, then each with its help."""
+    try:
+        known = parameters.declared(notebook)
+    except ParameterError:
+        known = {}
+    given = {name: value for name, value in summary["parameters"].items() if value != ""}
+    line = " ".join(f"{name}={value}" for name, value in given.items())
+    rows = "".join(
+        f"<tr><th>{escape(name)}</th><td>{escape(value) or 'empty'}</td><td>{escape(known[name].help) if name in known else ''}</td></tr>"
+        for name, value in summary["parameters"].items()
+    )
+    return f"<summary>parameters: {escape(line[:120]) or 'none'}</summary><table>{rows}</table>"
 
 
 def _footer(summary: Mapping[str, Any]) -> str:
-    timing, start = summary["timing"], summary.get("start", {}).get("environment", {})
-    calls = ", ".join(f"{name} {count}" for name, count in summary["calls"].items())
-    facts = [
-        f"run {summary['run_id']}, {summary['status']}", f"{summary['operator']} as {start.get('identity', 'nobody: the run ended before AWS was asked')}",
-        f"{timing['started']}, {timing['seconds']} s", f"commit {summary['commit'] or 'unknown'}", summary["blind"],
-        f"AWS calls: {calls or 'none'}; logs scanned for US${summary['usd']:.4f}",
-        ", ".join(f"{name} {version}" for name, version in summary["versions"].items()),
-    ]  # fmt: skip
-    return "<br>".join(escape(fact) for fact in facts if fact)
+    timing, window = summary["timing"], summary["window"]
+    calls = ", ".join(f"{name} {count}" for name, count in sorted(summary["calls"].items()))
+    ran = sum(cell["status"] == cells.DONE for cell in summary["cells"])
+    command = " ".join(["opslib open", summary["runbook"]])
+    facts = {
+        "run": f"{summary['run_id']} · {summary['mode']} · {summary['status']} · {ran} of {len(summary['cells'])} cells ran",
+        "who": f"{summary['operator']} as {summary['identity'] or _NOBODY}",
+        "when": f"{timing['started']} to {timing['ended']}, {timing['seconds']} s",
+        "window": f"{window['start']} to {window['end']}, shown in {window.get('zone', 'UTC')}"
+        if "start" in window
+        else "",
+        "sight": summary["blind"],
+        "asked": f"{calls or 'no AWS calls'}; logs scanned for US${summary['usd']:.4f}",
+        "made with": ", ".join(f"{name} {version}" for name, version in summary["versions"].items()),
+        "commit": summary["commit"] or "unknown",
+        "again": f"{command} · opslib replay {summary['run_id']}",
+    }
+    if summary["status"] != records.FINISHED and summary["error"]:
+        facts = {"ended": summary["error"].splitlines()[0][:300], **facts}
+    return "".join(f"<dt>{name}</dt><dd>{escape(fact)}</dd>" for name, fact in facts.items() if fact)
