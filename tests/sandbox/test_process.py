@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import threading
 import time
@@ -267,25 +268,32 @@ def built_life(sandbox: Sandbox) -> Path:
 
 
 def test_works_without_root(built_life: Path, open_cache: Path) -> None:
-    user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if _can_drop_root() else {}
+    python, packages = open_interpreter()
+    user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 and python else {}
     cache.public_folder(open_cache / "built")
     subprocess.run(["cp", "-a", str(built_life), str(open_cache / "built")], check=True)
     if user:
         subprocess.run(["chown", "-R", f"{NOBODY}:{NOBODY}", str(open_cache)], check=True)
     environment = {"OPSLIB_CACHE_DIR": str(open_cache), "HOME": "/nonexistent", "PATH": os.environ["PATH"]}
+    environment |= {"PYTHONPATH": f"{ROOT}:{packages}", "PYTHONDONTWRITEBYTECODE": "1"}
     answer = subprocess.run(
-        [sys.executable, "-c", AS_ANYBODY],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env=environment,
-        timeout=60,
-        **user,
-    )
+        [python or sys.executable, "-c", AS_ANYBODY],
+        capture_output=True, text=True, cwd="/", env=environment, timeout=60, **user,
+    )  # fmt: skip
     expected = NOBODY if user else os.geteuid()
     assert answer.stdout.split("\n")[0] == f"{expected} True (True,)", answer.stderr
 
 
-def _can_drop_root() -> bool:
-    """An interpreter or a checkout below /root is closed to others: then the test runs as the user that it has."""
-    return os.geteuid() == 0 and cache.reachable(Path(sys.executable).resolve().parent) and cache.reachable(ROOT)
+def open_interpreter() -> tuple[str | None, str]:
+    """Return a Python of our version that another user can run, and our packages.
+
+    The one in use may lie below /root, and so may the whole checkout: then there is none, and the test runs as the
+    user that it has.
+    """
+    packages = sysconfig.get_paths()["purelib"]
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    installed = shutil.which(version, path="/usr/local/bin:/usr/bin")
+    for candidate in filter(None, (sys.executable, installed)):
+        if all(cache.reachable(place) for place in (Path(candidate).resolve().parent, Path(packages), ROOT)):
+            return candidate, packages
+    return None, packages
