@@ -89,7 +89,7 @@ def _coarse_requests(per_load: float, shares: Floats, profile: Floats, shop: Sho
     of[2] = count - of[4] - of[5]
     pace = 1 + 0.08 * noise(rng, len(COARSE)) + 0.15 * (busy / busy.max() - 0.5)
     quantiles = profile[None, :] * np.maximum(0.6, pace)[:, None]
-    mean = quantiles[:, 3] * 1.6
+    mean = quantiles[:, 3] * 1.05 + quantiles[:, 5] * 0.2
     found = {}
     for where in ("alb", "target"):
         given = dimensions(where, shop)
@@ -182,8 +182,7 @@ def base(requests: list[Request], runs: list[JobRun], shop: Shop) -> dict[Metric
     per_minute = np.bincount((end - LOGS_START) // MINUTE, minlength=len(FINE)).astype(float)
     per_load = len(end) / float(intensity(FINE, shop.raw["rhythm"]).sum())
     shares = np.array([float((status // 100 == family).mean()) for family in range(6)])
-    ordered = np.sort(seconds)
-    profile = ordered[np.rint(np.array(QUANTILES) * (len(ordered) - 1)).astype(np.int64)]
+    profile = np.median(summed(end, seconds, 5 * MINUTE)[5], axis=0)
     old, found = _coarse_requests(per_load, shares, profile, shop), {}
     for name, new in request_series(requests, shop).items():
         found[name] = joined(old[name], new)

@@ -57,7 +57,7 @@ def _build(directory: Path, progress: Progress, scale: float) -> None:
     progress("requests", 0.0)
     customers = traffic.customer_requests(scale, given)
     audited = sum(1 for request in customers if given.routes[request.route].audit)
-    clocked = jobs.batch_runs(given)
+    clocked = jobs.batch_runs(scale, given)
     first = given.raw["shop"]["first_order"]
     acts = staff.staff_actions(scale, round(127_000 * scale), given)
     wanted = round(given.raw["shop"]["audit_rows"] * scale)
