@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opslib.checks import request_parts as parts
-from opslib.checks.request_story import SLOW_MS, Story, read, seconds_text
+from opslib.checks.request_story import SLOW_MS, Story, read, seconds_text, shortened
 from opslib.errors import OpsError
 from opslib.result import Next, Result, Sight, Source, Verdict
 from opslib.run import Fact, Run
@@ -94,6 +94,8 @@ def _sentence(story: Story) -> str:
     cause = story.cause()
     if story.failed:
         head = f"{story.what} failed{code} after {seconds_text(story.total_ms)}"
+    elif len(story.lines) == 1:
+        return f"One line of {story.what}, no error: {shortened(story.lines['message'].iloc[0])}"
     else:
         head = f"{story.what} ended{code} after {seconds_text(story.total_ms)}, no error in {len(story.lines)} lines"
     return f"{head}: {cause}." if cause else f"{head}."
