@@ -50,6 +50,7 @@ class Admin:
             "now": _zulu(gateway),
             "calls": gateway.recording.total,
             "not_modelled": gateway.recording.not_modelled,
+            "failed_queries": gateway.services.home.queries.failures,
             "faults": gateway.faults.all(),
             "settings": gateway.settings.update({}),
             "log_groups": gateway.services.home.logs.counts(),

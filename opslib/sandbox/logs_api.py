@@ -1,43 +1,18 @@
-"""CloudWatch Logs: groups, streams, and events put into them."""
+"""CloudWatch Logs: groups and streams."""
 
 import fnmatch
-import itertools
-from collections.abc import Sequence
 from typing import Any
 
 from opslib.sandbox.clock import Clock
-from opslib.sandbox.log_store import OVERHEAD_BYTES, LogGroup, LogStore, Stream
+from opslib.sandbox.log_store import LogGroup, LogStore, Stream
 from opslib.sandbox.operations import Params, operation
 from opslib.sandbox.paging import page
 from opslib.sandbox.service_errors import ServiceError, invalid
 
 ACCOUNT = "000000000000"
-RETENTION_DAYS = (
-    1,
-    3,
-    5,
-    7,
-    14,
-    30,
-    60,
-    90,
-    120,
-    150,
-    180,
-    365,
-    400,
-    545,
-    731,
-    1096,
-    1827,
-    2192,
-    2557,
-    2922,
-    3288,
-    3653,
-)
+_RETENTION = "1 3 5 7 14 30 60 90 120 150 180 365 400 545 731 1096 1827 2192 2557 2922 3288 3653"
+RETENTION_DAYS = [int(days) for days in _RETENTION.split()]
 DAY_MS = 86_400_000
-MAX_BATCH_BYTES = 1_048_576
 API = "API reference"
 
 
@@ -70,7 +45,7 @@ def named_stream(group: LogGroup, name: str) -> int:
 
 
 class LogsApi:
-    """Operations on groups and streams, and PutLogEvents."""
+    """Operations on groups and streams."""
 
     def __init__(self, store: LogStore, clock: Clock) -> None:
         self._store = store
@@ -183,58 +158,6 @@ class LogsApi:
     def delete_retention_policy(self, p: Params) -> None:
         """Keep events for ever."""
         named_group(self._store, p).retention_days = None
-
-    @operation(
-        "logs",
-        "PutLogEvents",
-        modelled="batch limits, order, rejected events",
-        source=API,
-        difference="entities are ignored; no sequence token is checked (nor does AWS since 2023)",
-        tested=("test_put_log_events_takes_late_ones_in_order", "test_put_log_events_rejects_by_age"),
-    )
-    def put_log_events(self, p: Params) -> dict[str, Any]:
-        """Add events to a stream."""
-        events = p["logEvents"]
-        _check_batch(events)
-        now = self._clock.now_ms()
-        with self._store.lock:
-            group = named_group(self._store, p)
-            number = named_stream(group, p["logStreamName"])
-            too_old, expired, too_new = _bounds(events, now, group.oldest_kept(now))
-            kept = events[max(too_old, expired) : too_new]
-            group.append([(event["timestamp"], number, now, event["message"]) for event in kept])
-        return _answer({"nextSequenceToken": f"{now}"}, None) | _rejected(too_old, expired, too_new, len(events))
-
-
-def _check_batch(events: Sequence[Params]) -> None:
-    if not 1 <= len(events) <= 10_000:
-        raise invalid("1 validation error detected: logEvents must have 1 to 10000 members")
-    times = [event["timestamp"] for event in events]
-    if any(later < earlier for earlier, later in itertools.pairwise(times)):
-        raise invalid("Log events in a single PutLogEvents request must be in chronological order.")
-    if times[-1] - times[0] > DAY_MS:
-        raise invalid("The batch of log events in a single PutLogEvents request cannot span more than 24 hours.")
-    size = sum(len(event["message"].encode()) + OVERHEAD_BYTES for event in events)
-    if size > MAX_BATCH_BYTES:
-        raise invalid(f"Upload too large: {size} bytes exceeds limit of {MAX_BATCH_BYTES}")
-
-
-def _bounds(events: Sequence[Params], now: int, oldest_kept: int) -> tuple[int, int, int]:
-    too_old = sum(event["timestamp"] < now - 14 * DAY_MS for event in events)
-    expired = sum(event["timestamp"] < oldest_kept for event in events)
-    too_new = sum(event["timestamp"] <= now + 2 * 3_600_000 for event in events)
-    return too_old, expired, too_new
-
-
-def _rejected(too_old: int, expired: int, too_new: int, total: int) -> dict[str, Any]:
-    info = {}
-    if too_old:
-        info["tooOldLogEventEndIndex"] = too_old
-    if expired > too_old:
-        info["expiredLogEventEndIndex"] = expired
-    if too_new < total:
-        info["tooNewLogEventStartIndex"] = too_new
-    return {"rejectedLogEventsInfo": info} if info else {}
 
 
 def _described_group(group: LogGroup, region: str) -> dict[str, Any]:

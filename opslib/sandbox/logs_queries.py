@@ -3,7 +3,7 @@
 from typing import Any
 
 from opslib.sandbox.clock import Clock
-from opslib.sandbox.insights import Malformed, Query, compile_query
+from opslib.sandbox.insights import Answer, Malformed, Query, compile_query
 from opslib.sandbox.log_store import LogStore
 from opslib.sandbox.logs_api import ACCOUNT, API, group_name
 from opslib.sandbox.operations import Params, operation
@@ -63,13 +63,8 @@ class LogsQueries:
         """Answer one page of rows, or none yet."""
         _take(self._results_rate)
         run = self._known(p["queryId"])
-        answer = run.answer
-        body: dict[str, Any] = {
-            "queryLanguage": "CWLI",
-            "status": run.status,
-            "statistics": _statistics(run),
-            "results": [],
-        }
+        status, answer = run.look()
+        body = {"queryLanguage": "CWLI", "status": status, "statistics": _statistics(run, answer), "results": []}
         if answer is None:
             return body
         start = state_of(f"results {run.id}", p["nextToken"]) if p.get("nextToken") else 0
@@ -116,6 +111,11 @@ class LogsQueries:
         ]
         shown, following = page("queries", described, p.get("nextToken"), p.get("maxResults") or 1000)
         return {"queries": shown} | ({"nextToken": following} if following else {})
+
+    @property
+    def failures(self) -> list[dict[str, str]]:
+        """Return the last queries that failed, and why."""
+        return list(self._runs.failures)
 
     def _known(self, query_id: str) -> Run:
         run = self._runs.get(query_id)
@@ -191,8 +191,7 @@ def _no_such_group(group: str) -> str:
     )
 
 
-def _statistics(run: Run) -> dict[str, float]:
-    answer = run.answer
+def _statistics(run: Run, answer: Answer | None) -> dict[str, float]:
     return {
         "recordsMatched": float(answer.records_matched) if answer else 0.0,
         "recordsScanned": float(answer.records_scanned) if answer else 0.0,

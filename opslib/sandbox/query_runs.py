@@ -1,9 +1,10 @@
 """Logs Insights queries that run on while their client polls."""
 
+import logging
 import threading
 import time
 import uuid
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from opslib.sandbox.log_store import LogStore
 from opslib.sandbox.logs_api import ACCOUNT
 from opslib.sandbox.service_errors import ServiceError
 
+logger = logging.getLogger(__name__)
 MAX_CONCURRENT = 100
 KEPT_ROWS = 1_000_000  # over all results; the oldest results go first
 CHECK_EVERY = 2048  # events between two looks at whether the query was stopped
@@ -57,10 +59,10 @@ class Run:
             return "Failed" if self.future.exception() else "Complete"
         return "Running" if self.future.running() or self.future.done() else "Scheduled"
 
-    @property
-    def answer(self) -> Answer | None:
-        """Return the result of a complete query, else None."""
-        return self.future.result() if self.status == "Complete" else None
+    def look(self) -> tuple[str, Answer | None]:
+        """Return status and result as of one instant; the result only of a complete query."""
+        status = self.status
+        return status, self.future.result() if status == "Complete" else None
 
     @property
     def active(self) -> bool:
@@ -75,6 +77,7 @@ class QueryRuns:
         self._store = store
         self._clock = clock
         self._scan_seconds = scan_seconds
+        self.failures: deque[dict[str, str]] = deque(maxlen=20)  # AWS tells nobody why a query failed; we do, elsewhere
         self._runs: OrderedDict[str, Run] = OrderedDict()
         self._started = 0
         self._lock = threading.Lock()
@@ -109,11 +112,25 @@ class QueryRuns:
         rows = 0
         for run in reversed(list(self._runs.values())):
             if not run.active:
-                rows += len(run.answer.rows) + 1 if run.answer else 1
+                answer = run.look()[1]
+                rows += len(answer.rows) + 1 if answer else 1
                 if rows > KEPT_ROWS:
                     del self._runs[run.id]
 
     def _work(self, run: Run) -> Answer:
+        try:
+            return self._answered(run)
+        except Failed as error:
+            self.failures.append({"query": run.asked.text, "reason": str(error)})
+            raise
+        except Stopped:
+            raise
+        except Exception as error:
+            logger.exception("the sandbox failed on the query %s", run.asked.text)
+            self.failures.append({"query": run.asked.text, "reason": f"a mistake of the sandbox: {error!r}"})
+            raise
+
+    def _answered(self, run: Run) -> Answer:
         asked = run.asked
         return asked.query.run(
             self._events(run, asked.groups),

@@ -9,12 +9,13 @@ from opslib.sandbox.logs_api import LogsApi
 from opslib.sandbox.logs_queries import LogsQueries
 from opslib.sandbox.logs_reading import LogsReading
 from opslib.sandbox.logs_saved import LogsSaved
+from opslib.sandbox.logs_writing import LogsWriting
 from opslib.sandbox.metrics_api import MetricsApi
 from opslib.sandbox.metrics_store import MetricsStore
 from opslib.sandbox.operations import Operation, Registry
 from opslib.sandbox.settings import Settings
 
-OWNERS: tuple[type, ...] = (LogsApi, LogsReading, LogsQueries, LogsSaved, MetricsApi)
+OWNERS: tuple[type, ...] = (LogsApi, LogsWriting, LogsReading, LogsQueries, LogsSaved, MetricsApi)
 HOME = "ap-northeast-1"
 GLOBAL = "us-east-1"
 GLOBAL_NAMESPACES = ("AWS/CloudFront", "AWS/Route53")  # AWS tells their metrics nowhere else
@@ -26,11 +27,13 @@ class Region:
     def __init__(self, name: str, clock: Clock, settings: Settings) -> None:
         self.logs = LogStore(name)
         self.metrics = MetricsStore()
+        self.queries = LogsQueries(self.logs, clock, settings)
         self.registry = Registry.of(
             [
                 LogsApi(self.logs, clock),
+                LogsWriting(self.logs, clock),
                 LogsReading(self.logs, clock),
-                LogsQueries(self.logs, clock, settings),
+                self.queries,
                 LogsSaved(self.logs, clock),
                 MetricsApi(self.metrics, clock),
             ]

@@ -137,9 +137,12 @@ def test_start_query_refusals(gateway: Gateway, logs: Any, asked: dict[str, Any]
         assert 0 <= place["startCharOffset"] < place["endCharOffset"]
 
 
-def test_query_fails_on_what_the_data_leave_open(logs: Any) -> None:
-    answer = finished(logs, queryString='fields n / (n - n) as x | filter level = "ERROR"')
+def test_query_fails_on_what_the_data_leave_open(gateway: Gateway, logs: Any) -> None:
+    text = 'fields n / (n - n) as x | filter level = "ERROR"'
+    answer = finished(logs, queryString=text)
     assert (answer["status"], answer["results"]) == ("Failed", [])
+    failure = gateway.admin("GET", "status")["failed_queries"][-1]
+    assert failure["query"] == text and failure["reason"].startswith("stand-in: ")
 
 
 def test_queries_are_described(logs: Any) -> None:
