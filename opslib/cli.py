@@ -6,61 +6,70 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
+from opslib.cli_sandbox import control, sandbox, show_progress
 from opslib.errors import OpsError, ParameterError
 
-NO_REPORT = 3
+NO_REPORT, LOCKED = 3, 75
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Run the command line; expected errors are three lines and exit code 3."""
     try:
         code = commands.main(standalone_mode=False)
     except OpsError as error:
-        _fail(error.text())
+        _fail(error.text(), LOCKED if type(error).__name__ == "Locked" else NO_REPORT)
     except click.Abort:
         _fail("stopped")
     except click.ClickException as error:
-        _fail(f"{error.format_message()}\ndo:   opslib --help")
+        place = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "opslib"
+        _fail(f"{error.format_message()}\ndo:   {place} --help")
     except Exception as error:
-        if type(error).__name__ != "SandboxError":
+        if type(error).__name__ != "SandboxError":  # the sandbox is not loaded for commands that do not need it
             raise
         _fail(str(error))
     sys.exit(code if isinstance(code, int) else 0)  # click returns the code of an Exit
 
 
-def _fail(text: str) -> None:
+def _fail(text: str, code: int = NO_REPORT) -> NoReturn:
     first, _, rest = text.partition("\n")
     click.echo(click.style(first, fg="red", bold=True) + (f"\n{rest}" if rest else ""), err=True)
-    sys.exit(NO_REPORT)
+    sys.exit(code)
 
 
-@click.group()
-@click.version_option(package_name="opslib")
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def commands() -> None:
     """Runbooks for one web application on AWS: interactive, headless, and always a record."""
 
 
+commands.add_command(sandbox)
 _given = click.option(
-    "-p", "given", multiple=True, metavar="NAME=VALUE", help="a parameter of the runbook; may be repeated"
+    "-p", "given", multiple=True, metavar="NAME=VALUE", help="A parameter of the runbook; may be repeated."
 )
-_env = click.option("--env", default="", help="the environment; else OPSLIB_ENV, else the default")
+_env = click.option("--env", default="", help="The environment; else OPSLIB_ENV, else the default.")
+_no_browser = click.option("--no-browser", is_flag=True, help="Only print the address.")
 
 
 @commands.command()
 @click.argument("notebook")
 @_given
 @_env
-@click.option("--timeout", "run_seconds", default=1800, show_default=True, help="seconds for the whole run")
-@click.option("--cell-timeout", "cell_seconds", default=300, show_default=True, help="seconds for one cell")
-def run(notebook: str, given: tuple[str, ...], env: str, run_seconds: int, cell_seconds: int) -> None:
-    """Run a runbook headless and keep its record. Exit code: 0 fine, 1 critical, 2 partly blind, 3 no report."""
+@click.option("--timeout", "run_seconds", default=1800, show_default=True, help="Seconds for the whole run.")
+@click.option("--cell-timeout", "cell_seconds", default=300, show_default=True, help="Seconds for one cell.")
+@click.option("--lock", is_flag=True, help="Exit with 75 when this runbook already runs in this environment.")
+def run(notebook: str, given: tuple[str, ...], env: str, run_seconds: int, cell_seconds: int, lock: bool) -> None:
+    """Run a runbook headless and keep its record.
+
+    Exit code: 1 a verdict is critical, else 2 a check is blind, else 0; 3 no report, 75 locked.
+    """
     from opslib.runner import headless
 
-    record, summary = headless.run(notebook, _pairs(given), env=env, cell_seconds=cell_seconds, run_seconds=run_seconds)
+    record, summary = headless.run(
+        notebook, _pairs(given), env=env, cell_seconds=cell_seconds, run_seconds=run_seconds, lock=lock
+    )
     _say_result(record, summary)
     raise click.exceptions.Exit(int(summary["exit_code"]))
 
@@ -69,23 +78,24 @@ def run(notebook: str, given: tuple[str, ...], env: str, run_seconds: int, cell_
 @click.argument("notebook")
 @_given
 @_env
-@click.option("--no-browser", is_flag=True, help="only print the address")
+@_no_browser
 def open_(notebook: str, given: tuple[str, ...], env: str, no_browser: bool) -> None:
     """Copy a runbook into a new record and open the copy in JupyterLab."""
-    from opslib import lab
+    from opslib import lab as side
     from opslib.runner import interactive
 
     copy = interactive.open_copy(notebook, _pairs(given), env=env)
-    lab.show(copy, browser=not no_browser)
+    side.show(copy, browser=not no_browser)
 
 
 @commands.command()
-@click.argument("record", required=False)
-def close(record: str | None) -> None:
-    """Finish an open record, or all of them: report.html, summary.json, redaction."""
-    from opslib.runner import interactive, records
+@click.argument("records", nargs=-1, metavar="[RECORD]...")
+def close(records: tuple[str, ...]) -> None:
+    """Finish open records, all of them without a name: report.html, summary.json, redaction."""
+    from opslib.runner import interactive
+    from opslib.runner.records import find
 
-    folders = [records.find(record)] if record else interactive.opened()
+    folders = [find(record) for record in records] if records else interactive.opened()
     for folder in folders:
         _say_result(*interactive.close(folder))
     if not folders:
@@ -103,20 +113,54 @@ def replay(record: str) -> None:
 
 
 @commands.command()
-@click.argument("names", nargs=-1)
-def refresh(names: tuple[str, ...]) -> None:
-    """Run the committed runbooks again on a frozen sandbox of their own."""
-    from opslib.runner.refresh import refresh as run_again
+@click.argument("paths", nargs=-1)
+def check(paths: tuple[str, ...]) -> None:
+    """Hold runbooks to the rules: names, files or folders; without a name, all. Exit code 1 when something is wrong."""
+    from opslib.runner.check import check as examine
 
-    with _control().Sandbox(clock="frozen") as sandbox:
-        changed = run_again(list(names), sandbox.environ)
-    click.echo("\n".join(map(str, changed)) or "nothing changed")
+    found = examine(list(paths))
+    for file, finding in found:
+        cell = f"cell {finding.cell}" if finding.cell else "file"
+        click.echo(
+            f"{_near(file)}: {cell}: {click.style(finding.rule, bold=True)}: {finding.what}\n    do: {finding.remedy}"
+        )
+    click.echo(f"{len(found)} findings" if found else "all rules hold", err=bool(found))
+    raise click.exceptions.Exit(1 if found else 0)
 
 
 @commands.command()
-@click.option("--port", default=0, help="0 takes a free one")
-@click.option("--no-browser", is_flag=True)
-@click.option("--edit-runbooks", is_flag=True, help="let notebooks/ be written, for authors")
+@click.argument("names", nargs=-1, metavar="[NOTEBOOK]...")
+@click.option("--index-only", is_flag=True, help="Only make notebooks/index.ipynb anew.")
+def refresh(names: tuple[str, ...], index_only: bool) -> None:
+    """Run the committed runbooks again on a frozen sandbox of their own; write only what changed."""
+    from opslib.runner import contents
+
+    if index_only:
+        changed = contents.write()
+    else:
+        from opslib.runner.refresh import refresh as run_again
+
+        with control().Sandbox(clock="frozen") as own:
+            changed = run_again(list(names), own.environ)
+    click.echo("\n".join(str(_near(file)) for file in changed) or "nothing changed")
+
+
+@commands.command()
+@click.argument("name")
+def new(name: str) -> None:
+    """Make a runbook that holds to the rules, such as 2-investigate/my-runbook."""
+    from opslib.runner.new import new as make
+
+    file = _near(make(name))
+    click.echo(
+        f"{file}\nedit it with `opslib lab --edit-runbooks`, then `opslib check {name}` and `opslib refresh {name}`"
+    )
+
+
+@commands.command()
+@click.option("--port", default=0, help="0 takes a free one.")
+@_no_browser
+@click.option("--edit-runbooks", is_flag=True, help="Let notebooks/ be written, for authors.")
 def lab(port: int, no_browser: bool, edit_runbooks: bool) -> None:
     """Open JupyterLab on the index of runbooks, on this machine only."""
     from opslib import lab as side
@@ -131,135 +175,70 @@ def demo() -> None:
     from opslib.runner import headless, records
 
     began = time.monotonic()
-    info = _control().start(sandbox_folder(), progress=_progress)
-    click.echo("sandbox ready; tracing the planted request", err=True)
+    info = control().start(sandbox_folder(), progress=show_progress)
+    click.echo(f"  {time.monotonic() - began:5.1f} s  tracing the planted request", err=True)
     record, summary = headless.run(
         "2-investigate/trace-request", {"request_id": info["planted"]["request_id"]}, env="sandbox"
     )
     _say_result(record, summary)
-    click.echo(f"\nlook at   {record / 'report.html'}\n          {records.reports() / 'index.html'}")
-    click.echo(
-        "try next  opslib lab\n          opslib open 2-investigate/trace-request -p request_id=…\n          opslib replay "
-        + str(record)
-    )
-    click.echo(f"          opslib sandbox stop\n\n{time.monotonic() - began:.1f} s", nl=True)
+    steps = [step["parameters"] for result in summary["results"] for step in result["next"]]
+    another = next((given["request_id"] for given in steps if "request_id" in given), info["planted"]["request_id"])
+    lines = [
+        "", "look at", f"  {_near(record / records.PAGE)}", f"  {_near(records.reports() / 'index.html')}    all records",
+        "", "try next", "  opslib lab                                   the runbooks in JupyterLab",
+        f"  opslib run trace-request -p request_id={another}    another request with the same error",
+        f"  opslib open trace-request -p request_id={another}   the same in JupyterLab",
+        f"  opslib replay {summary['run_id']}                       this record again, without AWS",
+        "  opslib sandbox stop", "", f"{time.monotonic() - began:.1f} s",
+    ]  # fmt: skip
+    click.echo("\n".join(lines))
+    if summary["status"] != records.FINISHED:
+        raise click.exceptions.Exit(NO_REPORT)
 
 
-@commands.group()
-def sandbox() -> None:
-    """The local AWS, PostgreSQL and planted incident."""
+@commands.command()
+def version() -> None:
+    """Say which versions run here."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
 
+    from opslib.runner.summary import commit
 
-@sandbox.command("start")
-@click.option("--clock", type=click.Choice(["running", "frozen"]), default="running", show_default=True)
-@click.option("--scenario", default="checkout-locks", show_default=True)
-def sandbox_start(clock: str, scenario: str) -> None:
-    """Start it; says at once when it already runs."""
-    info = _control().start(_folder(), clock=clock, scenario=scenario, progress=_progress)
-    click.echo(f"sandbox at {info['endpoint']}, clock {info['clock']}, scenario {info['scenario']}")
-
-
-@sandbox.command("stop")
-def sandbox_stop() -> None:
-    """Stop it and remove its data."""
-    click.echo("stopped" if _control().stop(_folder()) else "it was not running")
-
-
-@sandbox.command("status")
-def sandbox_status() -> None:
-    """Say what runs, and which calls nobody models."""
-    import json
-
-    click.echo(json.dumps(_control().status(_folder()), indent=1, ensure_ascii=False, default=str))
-
-
-@sandbox.command("reset")
-@click.option("--scenario", default=None)
-def sandbox_reset(scenario: str | None) -> None:
-    """Put the data back to the start of a scenario."""
-    _control().reset(_folder(), scenario)
-    click.echo("reset")
-
-
-@sandbox.command("fault")
-@click.argument(
-    "kind", type=click.Choice(["throttling", "access-denied", "expired-token", "latency", "hang", "drop", "clear"])
-)
-@click.option("--service", default="*", show_default=True)
-@click.option("--operation", default="*", show_default=True)
-@click.option("--probability", default=1.0, show_default=True)
-@click.option("--count", type=int, default=None, help="how often it strikes; default: always")
-@click.option("--ms", type=int, default=None, help="for latency")
-def sandbox_fault(
-    kind: str, service: str, operation: str, probability: float, count: int | None, ms: int | None
-) -> None:
-    """Make calls fail on purpose; `clear` ends that."""
-    if kind == "clear":
-        _control().clear_faults(_folder())
-        click.echo("no faults")
-        return
-    given = {
-        "service": service,
-        "operation": operation,
-        "kind": kind,
-        "probability": probability,
-        "count": count,
-        "ms": ms,
-    }
-    click.echo(_control().add_fault(_folder(), **{name: value for name, value in given.items() if value is not None}))
-
-
-@sandbox.command("load-logs")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--pattern", default=None, help="a regular expression with named groups group, time, message")
-@click.option("--zone", default="UTC", show_default=True, help="for times that name none")
-def sandbox_load_logs(file: Path, pattern: str | None, zone: str) -> None:
-    """Load log files with their own times: plain text, JSON lines, gzip, CloudWatch exports."""
-    if not file.exists():
-        raise ParameterError(f"{file} is not there", fix="name a log file or a folder of them")
-    counts = _control().load_logs(_folder(), file, pattern=pattern, zone=zone)
-    for group, count in sorted(counts.items()):
-        click.echo(f"{count:8,} events into {group}")
-
-
-def _control() -> Any:
-    """The sandbox is an extra; say how to get it."""
-    try:
-        from opslib.sandbox import control
-    except ImportError as error:
-        raise OpsError("the sandbox is not installed", why=str(error), fix="pip install 'opslib[sandbox]'") from None
-    return control
-
-
-def _folder() -> Path:
-    from opslib.config import sandbox_folder
-
-    return sandbox_folder()
-
-
-def _progress(step: str, seconds: float) -> None:
-    click.echo(f"  {seconds:5.1f} s  {step}", err=True)
+    click.echo(f"opslib {version('opslib')}{f' ({commit()})' if commit() else ''}\npython {platform.python_version()}")
+    for name in ("boto3", "pandas", "papermill", "jupyterlab", "ministack"):
+        try:
+            click.echo(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            click.echo(f"{name} is not installed")
 
 
 def _pairs(given: Iterable[str]) -> dict[str, str]:
-    pairs = {}
+    pairs: dict[str, str] = {}
     for text in given:
         name, equals, value = text.partition("=")
         if not equals:
             raise ParameterError(f"-p {text!r} is not NAME=VALUE", fix="for example -p request_id=req-5f0c2e9ab714")
+        if name in pairs:
+            raise ParameterError(f"{name} is given twice", why=f"{pairs[name]!r} and {value!r}", fix="give it once")
         pairs[name] = value
     return pairs
 
 
+def _near(path: Path) -> Path:
+    """The path as one would type it from here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def _say_result(record: Path, summary: dict[str, Any]) -> None:
-    from opslib.display import status_text
+    from opslib.display import status_text, visible
 
     results = summary["results"]
-    said = results[0]["sentence"] if results else summary["error"] or "no check ran"
+    said = visible(results[0]["sentence"]) if results else "no check came to a result"
     colour = {"critical": "red", "warn": "yellow", "ok": "green"}.get(summary["verdict"], "white")
     click.echo(f"{click.style(status_text(summary['verdict']), fg=colour, bold=True)}  {click.style(said, bold=True)}")
     if summary["status"] != "finished":
-        click.echo(f"{summary['status']}: {summary['error']}", err=True)
+        click.echo(click.style(f"the run did not finish ({summary['status']})", fg="red", bold=True), err=True)
+        click.echo(visible(summary["error"]).replace("\\u000a", "\n"), err=True)
     elif not summary["blind"].startswith("0 "):
-        click.echo(f"{summary['blind']}: {results[0]['reason'] if results else ''}")
-    click.echo(f"record    {record}")
+        click.echo(f"{summary['blind']}: {visible(results[0]['reason'] if results else '')}")
+    click.echo(f"record    {_near(record)}")

@@ -36,9 +36,14 @@ def notebook() -> runbooks.Notebook:
     return {"cells": cells, "metadata": runbooks.METADATA, "nbformat": 4, "nbformat_minor": 5}
 
 
+def place() -> Path:
+    """Return where the index lies."""
+    return notebook_paths()[0] / "index.ipynb"
+
+
 def write() -> list[Path]:
     """Write notebooks/index.ipynb when its text changed; return what was written."""
-    file, made = notebook_paths()[0] / "index.ipynb", notebook()
+    file, made = place(), notebook()
     if file.is_file() and file.read_text(encoding="utf-8") == runbooks.text_of(made):
         return []
     runbooks.write(file, made)

@@ -81,12 +81,12 @@ class Execution:
             import nbformat
             from papermill import execute_notebook
 
-            from opslib.runner.kernel import IpcKernelManager
+            from opslib.runner.kernel import kernel_manager
 
             execute_notebook(
                 nbformat.from_dict(self.notebook), None, cwd=str(self.folder), kernel_name="python3", progress_bar=False,
-                execution_timeout=self.cell_seconds, kernel_manager_class=IpcKernelManager, shutdown_kernel="immediate",
-                env=self.environ, on_notebook_start=self._started, on_cell_execute=self._cell_begins,
+                execution_timeout=self.cell_seconds, kernel_manager_class=kernel_manager(self.environ), shutdown_kernel="immediate",
+                on_notebook_start=self._started, on_cell_execute=self._cell_begins,
                 on_cell_executed=self._cell_ended,
             )  # fmt: skip
         except BaseException as error:  # whatever it is, the main thread tells of it in the record

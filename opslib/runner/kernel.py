@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import tempfile
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from ipykernel.kernelspec import get_kernel_dict
@@ -17,6 +18,13 @@ class IpcKernelManager(AsyncKernelManager):
     """A kernel of this very Python with the IPC transport in a short folder of its own (socket paths end at 107 bytes)."""
 
     running: ClassVar[list[IpcKernelManager]] = []
+    environ: ClassVar[Mapping[str, str] | None] = None  # None: that of this process
+
+    async def start_kernel(self, **options: Any) -> None:
+        """Start the kernel with the environment variables of this class: papermill does not pass them on."""
+        if self.environ is not None:
+            options["env"] = dict(self.environ)
+        await super().start_kernel(**options)
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -49,3 +57,8 @@ class IpcKernelManager(AsyncKernelManager):
                 os.killpg(os.getpgid(process.pid), number)
             except ProcessLookupError:
                 return
+
+
+def kernel_manager(environ: Mapping[str, str] | None) -> type[IpcKernelManager]:
+    """Return a kernel manager class whose kernels get these environment variables."""
+    return type("KernelManager", (IpcKernelManager,), {"environ": environ})

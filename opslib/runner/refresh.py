@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def normal(notebook: runbooks.Notebook) -> runbooks.Notebook:
 def _renewed(file: Path, environ: Mapping[str, str]) -> bool:
     before = file.read_text(encoding="utf-8")
     execution = Execution(
-        runbooks.cleared(runbooks.read(file)), file.parent, CELL_SECONDS, RUN_SECONDS, environ=dict(environ)
+        runbooks.cleared(runbooks.read(file)), file.parent, CELL_SECONDS, RUN_SECONDS, environ={**os.environ, **environ}
     )
     executed = execution.run()
     if execution.status != records.FINISHED:

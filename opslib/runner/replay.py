@@ -27,7 +27,9 @@ def replay(record: Path, target: Path | None = None) -> Path:
             f"{target} lies in the record itself", why="a record never changes", fix="name another folder"
         )
     drawn = _drawn(runbooks.cleared(notebook), record)
-    cells.settle(drawn)
+    statuses = cells.settle(drawn)
+    if summary["status"] != records.FINISHED:
+        cells.put_banner(drawn, summary["status"], summary["error"], statuses)
     try:
         files.make_private(target, below=target.parent.parent)
     except OSError as error:
