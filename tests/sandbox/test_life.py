@@ -118,7 +118,9 @@ def test_an_ordinary_order_passes_the_services_in_the_order_of_their_work(base: 
         for at, record in records(group):
             if name != "/shop/audit" and record.get("request_id"):
                 found.setdefault(record["request_id"], []).append((at, record["message"]))
-    orders = [sorted(lines) for lines in found.values() if any("ご注文ありがとうございます" in text for _, text in lines)]
+    orders = [
+        sorted(lines) for lines in found.values() if any("ご注文ありがとうございます" in text for _, text in lines)
+    ]
     assert orders
     for lines in orders:
         told = [text.split(":")[0].split(" ")[0] for _, text in lines if not text.startswith("attempt")]
@@ -139,12 +141,16 @@ def test_5xx_lines_are_the_load_balancers_5xx_minute_by_minute(any_life: life.Li
 
 
 def test_completed_requests_are_the_load_balancers_requests(any_life: life.Life) -> None:
-    ended = [record for _, record in records(any_life.logs["/shop/web"]) if "status" in record]
+    lines = [(at, record) for at, record in records(any_life.logs["/shop/web"]) if "status" in record]
+    ended = [record for _, record in lines]
     requests = any_life.metrics["AWS/ApplicationELB", "RequestCount", ALB]
     latency = any_life.metrics["AWS/ApplicationELB", "TargetResponseTime", ALB]
     recent = requests.period == 60
-    assert requests.sum[recent].sum() == len(ended)
-    assert latency.sum[latency.period == 60].sum() == pytest.approx(sum(record["duration_ms"] for record in ended) / 1000)
+    points = dict(zip(requests.timestamps[recent].tolist(), requests.sum[recent].tolist(), strict=True))
+    assert points == Counter(at // 60_000 * 60 for at, _ in lines)
+    assert latency.sum[latency.period == 60].sum() == pytest.approx(
+        sum(record["duration_ms"] for record in ended) / 1000
+    )
 
 
 def test_failed_jobs_are_equal_in_logs_and_metrics(any_life: life.Life) -> None:
@@ -172,6 +178,18 @@ def test_audit_rows_are_audit_lines(built: Path, base: life.Life) -> None:
     ] == expected
 
 
+def test_an_audit_line_knows_how_its_request_ended(any_life: life.Life) -> None:
+    ended = {record["request_id"]: record for _, record in records(any_life.logs["/shop/web"]) if "status" in record}
+    seen = Counter[str]()
+    for at, line in records(any_life.logs["/shop/audit"]):
+        request = ended.get(line.get("request_id", ""))
+        if request:
+            assert line["outcome"] == ("failure" if request["status"] >= 400 else "success")
+            assert at == datetime.fromisoformat(request["time"]).timestamp() * 1000
+            seen[line["outcome"]] += 1
+    assert seen["success"] > 50 and seen["failure"] >= 3
+
+
 def test_job_rows_are_the_lines_of_batch_and_worker(built: Path, base: life.Life) -> None:
     rows = {int(row[0]): row for row in rows_of(built, "job_runs")}
     ended = [
@@ -181,6 +199,8 @@ def test_job_rows_are_the_lines_of_batch_and_worker(built: Path, base: life.Life
         if record["message"].startswith(("job succeeded", "job failed"))
     ]
     assert len(ended) > 30
+    enqueued = [record for _, record in records(base.logs["/shop/api"]) if "job" in record]
+    assert enqueued and all(rows[record["job"]["id"]][7] == record["request_id"] for record in enqueued)
     for record in ended:
         row = rows[record["job"]["id"]]
         assert row[1] == record["job"]["name"]
@@ -271,9 +291,28 @@ def test_the_planted_request_has_its_rows(overlay: life.Overlay) -> None:
     assert "'stock-release', 'failed'" in job and "pid 4127" in job
 
 
+def test_the_rows_of_the_incident_are_its_lines(overlay: life.Overlay) -> None:
+    statements = {sql.split()[2]: sql.splitlines()[1:] for sql in overlay.sql if sql.startswith("insert")}
+    lines = [json.loads(text) for group, _, _, text in overlay.lines if group == "/shop/audit"]
+    rows = [row for row in statements["audit_logs"] if any(f"'{line['request_id']}'" in row for line in lines)]
+    assert len(rows) == len(statements["audit_logs"]) == len(lines) == len(overlay.dropped)
+    lost = [json.loads(text) for _, _, _, text in overlay.lines if '"message":"job failed for good' in text]
+    failed = [row for row in statements["job_runs"] if "'failed'" in row]
+    assert sorted(line["job"]["id"] for line in lost) == sorted(int(row[1:].split(",")[0]) for row in failed)
+    timeouts = [text for _, _, _, text in overlay.lines if '"kind":"LockTimeout"' in text]
+    orders = len(statements["orders"]) + sum(
+        sql.startswith("update orders set status = 'failed'") for sql in overlay.sql
+    )
+    assert len(timeouts) == orders
+
+
 def test_checkouts_fail_from_two_past_the_deploy(base: life.Life, broken: life.Life) -> None:
     def failed(world: life.Life) -> list[int]:
-        return [at for at, record in records(world.logs["/shop/api"]) if record.get("error", {}).get("kind") == "LockTimeout"]
+        return [
+            at
+            for at, record in records(world.logs["/shop/api"])
+            if record.get("error", {}).get("kind") == "LockTimeout"
+        ]
 
     assert failed(base) == []
     assert failed(broken) and min(failed(broken)) >= SINCE

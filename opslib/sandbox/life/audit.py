@@ -16,7 +16,10 @@ from opslib.sandbox.life.traffic import Request, agent_of, basket, network_of, t
 AuditRow = tuple[int, str]  # epoch ms, the columns after `at` as COPY reads them
 STREAMS = ("audit/0f6b21c49d3a", "audit/93d07be5512c")
 CHUNK = 100_000
-COLUMNS = "id at actor actor_type action target_type target_id ip user_agent outcome request_id detail".split()
+COLUMNS = (
+    "id", "at", "actor", "actor_type", "action", "target_type", "target_id", "ip", "user_agent", "outcome",
+    "request_id", "detail",
+)  # fmt: skip
 
 
 def audit_row(at: int, *columns: str) -> AuditRow:

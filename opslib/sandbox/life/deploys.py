@@ -18,6 +18,7 @@ NOTES = {
     "auth": ("セッション更新の見直し", "鍵のローテーション"),
     "notifier": ("メール文面の更新", "SES 設定セットを追加"),
 }
+TOPICS = ("cart", "review", "gift", "points")
 PEOPLE = ("nakamura.sho", "kobayashi.rei", "kato.haruka")
 
 
@@ -57,9 +58,10 @@ def _builds() -> list[dict[str, Any]]:
         main = rng.random() < 0.35
         failed, seconds = rng.random() < 0.06, 170 + int(rng.random() * 150)
         found.append({
-            "app": "d2shopexample", "branch": "main" if main else f"feature/{('cart', 'review', 'gift', 'points')[number % 4]}",
-            "id": number, "status": "FAILED" if failed else "SUCCEED", "started": iso(at), "finished": iso(at + seconds * 1000),
-            "commit": hashlib.sha1(str(number).encode()).hexdigest(), "message": NOTES["web"][number % 4], "by": PEOPLE[number % 3],
+            "app": "d2shopexample", "branch": "main" if main else f"feature/{TOPICS[number % 4]}", "id": number,
+            "status": "FAILED" if failed else "SUCCEED", "started": iso(at), "finished": iso(at + seconds * 1000),
+            "commit": hashlib.sha1(str(number).encode()).hexdigest(), "message": NOTES["web"][number % 4],
+            "by": PEOPLE[number % 3],
         })  # fmt: skip
     return found
 
@@ -84,7 +86,9 @@ def _maintenance() -> list[dict[str, Any]]:
         at = (sunday - 7 * weeks) * DAY - JAPAN + 4 * HOUR
         status = "pending" if at > NOW_MS else "completed"
         what = "minor version 16.9 -> 16.10" if weeks == 2 else "window without work" if at < NOW_MS else "OS patch"
-        found.append({"resource": "shop-db", "start": iso(at), "end": iso(at + HOUR // 2), "what": what, "status": status})
+        found.append(
+            {"resource": "shop-db", "start": iso(at), "end": iso(at + HOUR // 2), "what": what, "status": status}
+        )
     return found
 
 

@@ -84,7 +84,9 @@ class Incident:
     def job(self, request: Request, name: str, queued: int, started: int, finished: int, **more: Any) -> JobRun:
         """Leave a job to the worker on behalf of a request."""
         detail = f'{{"order_id": {request.order}}}' if request.order else "{}"
-        run = JobRun(name, "succeeded", queued, started, finished, request=request.id, detail=detail, id=self._next("next_job"))
+        run = JobRun(
+            name, "succeeded", queued, started, finished, request=request.id, detail=detail, id=self._next("next_job")
+        )
         if finished >= NOW_MS:
             more |= {"status": "running" if started < NOW_MS else "queued", "error": "", "attempt": 1}
         self.runs[request.id] = replace(run, **more)
@@ -111,7 +113,11 @@ class Incident:
 
     def metric(self, namespace: str, name: str, where: str, since: str, **change: Any) -> None:
         """Change a metric from an instant on: factor, add, ramp (seconds)."""
-        given = dimensions(where, self.shop) if where in self.shop.raw["dimensions"] else {"ClusterName": "shop", "ServiceName": where}
+        given = (
+            dimensions(where, self.shop)
+            if where in self.shop.raw["dimensions"]
+            else {"ClusterName": "shop", "ServiceName": where}
+        )
         self.out.changes.append(MetricChange(key(namespace, name, given), milliseconds(since) // 1000, **change))
 
     def _next(self, counter: str) -> int:

@@ -8,6 +8,10 @@ from opslib.sandbox.life.rhythm import iso
 from opslib.sandbox.life.shop import Shop
 from opslib.sandbox.life.traffic import Request, basket, total_yen
 
+JOB_COLUMNS = (
+    "id", "job_name", "status", "queued_at", "started_at", "finished_at", "attempt", "request_id", "error", "detail",
+)  # fmt: skip
+
 
 def literal(value: object) -> str:
     """Return a value as SQL writes it."""
@@ -37,7 +41,10 @@ def statements(
 ) -> list[str]:
     """Return what makes the tables agree with these requests, which replace those of the base life."""
     ids = [request.id for request in requests]
-    sql = [f"delete from job_runs where {_where('request_id', ids)}", f"delete from audit_logs where {_where('request_id', ids)}"]
+    sql = [
+        f"delete from job_runs where {_where('request_id', ids)}",
+        f"delete from audit_logs where {_where('request_id', ids)}",
+    ]
     sql += _jobs([runs[name] for name in ids if name in runs])
     sql += insert("audit_logs", COLUMNS, [(number, iso(at), *text.split("\t")) for number, (at, text) in audit])
     failed = [request for request in requests if request.failure and request.order]
@@ -48,20 +55,23 @@ def statements(
 
 
 def _jobs(runs: Sequence[JobRun]) -> list[str]:
-    columns = ("id", "job_name", "status", "queued_at", "started_at", "finished_at", "attempt", "request_id", "error", "detail")
     rows = []
     for run in runs:
         started = None if run.status == "queued" else iso(run.started)
         finished = iso(run.finished) if run.status in ("succeeded", "failed") else None
-        rows.append((run.id, run.job, run.status, iso(run.queued), started, finished, run.attempt, run.request, run.error or None, run.detail))
-    return insert("job_runs", columns, rows)
+        times = (iso(run.queued), started, finished)
+        rows.append((run.id, run.job, run.status, *times, run.attempt, run.request, run.error or None, run.detail))
+    return insert("job_runs", JOB_COLUMNS, rows)
 
 
 def _failed_orders(requests: Sequence[Request], shop: Shop) -> list[str]:
     sql = []
     for request in requests:
         failure = shop.failures[request.failure]
-        sql.append(f"update orders set status = {literal(failure.order_status)}, updated_at = {literal(iso(request.end))} where id = {request.order}")
+        sql.append(
+            f"update orders set status = {literal(failure.order_status)}, updated_at = {literal(iso(request.end))} "
+            f"where id = {request.order}"
+        )
         sql.append(
             "update payments set status = 'failed', provider_ref = null, "
             f"error = {literal(_payment_error(request))} where order_id = {request.order}"
@@ -81,7 +91,9 @@ def _new_orders(requests: Sequence[Request], shop: Shop) -> list[str]:
         status = shop.failures[request.failure].order_status
         orders.append((request.order, request.user, status, yen, iso(request.start), iso(request.end), request.id))
         items += [(request.order, product + 1, many, shop.prices[product]) for product, many in basket(number, shop)]
-        payments.append((request.order, "failed", methods[number % len(methods)], yen, iso(request.start), _payment_error(request)))
+        payments.append(
+            (request.order, "failed", methods[number % len(methods)], yen, iso(request.start), _payment_error(request))
+        )
     return [
         *insert("orders", ("id", "user_id", "status", "total_yen", "placed_at", "updated_at", "request_id"), orders),
         *insert("order_items", ("order_id", "product_id", "quantity", "unit_price_yen"), items),

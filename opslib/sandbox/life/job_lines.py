@@ -29,20 +29,24 @@ def worker_lines(run: JobRun, request: Request, scribe: Scribe) -> Iterator[LogL
         if run.status == "running":
             return
         if number < run.attempt or run.status == "failed":
-            message = placeholders(job["error"]) % facts
-            error = {"kind": message.split(":")[0].rsplit(".", 1)[-1], "message": message, "stack": job["stack"].strip("\n")}
-            wait = {"wait": facts["job_wait"]} if "job_wait" in facts else {}
             what = f"attempt {number} of 3 failed" + ("" if number == run.attempt else "; it will be tried again")
-            yield line("worker", ended, "error", what, attempt=number, duration_ms=ended - began, error=error, **wait)
+            more = _error(job, facts) | {"attempt": number, "duration_ms": ended - began}
+            yield line("worker", ended, "error", what, **more)
     if run.status == "failed":
-        yield line("worker", run.finished + 6, "error", f"job failed for good: {run.job} ({job['title']})")
+        yield line("worker", run.finished, "error", f"job failed for good: {run.job} ({job['title']})")
         return
-    took = run.finished - run.started
-    yield line("worker", run.finished, "info", f"job succeeded: {run.job}", duration_ms=took)
+    yield line("worker", run.finished, "info", f"job succeeded: {run.job}", duration_ms=run.finished - run.started)
     sent = run.finished + 60 + request.number % 240
     if "mail" in job and sent < NOW_MS:
         subject = placeholders(job["mail"]) % facts
         yield line("notifier", sent, "info", f"メールを送信しました: {subject}", duration_ms=40 + request.number % 180)
+
+
+def _error(job: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
+    message = placeholders(job["error"]) % facts
+    kind = message.split(":")[0].rsplit(".", 1)[-1]
+    error = {"kind": kind, "message": message, "stack": job["stack"].strip("\n")}
+    return {"error": error} | ({"wait": facts["job_wait"]} if "job_wait" in facts else {})
 
 
 def batch_lines(run: JobRun, shop: Shop) -> Iterator[LogLine]:
@@ -68,7 +72,8 @@ def batch_lines(run: JobRun, shop: Shop) -> Iterator[LogLine]:
         yield line(run.finished, "info", f"job succeeded: {run.job}: {done:,} {job['unit']}", **took)
     elif run.status == "failed":
         kind, _, text = run.error.partition(": ")
-        trace = f'Traceback (most recent call last):\n  File "/app/shop/jobs/run.py", line 52, in main\n    job.run()\n{run.error}'
+        where = '  File "/app/shop/jobs/run.py", line 52, in main\n    job.run()'
+        trace = f"Traceback (most recent call last):\n{where}\n{run.error}"
         yield "/shop/batch", run.finished - 3, stream, trace
         error = {"kind": kind, "message": text, "stack": trace}
         yield line(run.finished, "error", f"job failed: {run.job} ({job['title']})", error=error, **took)

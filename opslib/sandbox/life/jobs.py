@@ -35,7 +35,9 @@ class JobRun:
         span, last = self.finished - self.started, self.attempt - 1
         pause = min(RETRY_MS, span * 2 // 5 // last) if last else 0
         length = (span - pause * last) // self.attempt
-        return [(self.started + n * (length + pause), self.started + n * (length + pause) + length) for n in range(last + 1)]
+        return [
+            (self.started + n * (length + pause), self.started + n * (length + pause) + length) for n in range(last + 1)
+        ]
 
 
 def _due(job: dict[str, Any]) -> Ints:
@@ -59,7 +61,9 @@ def batch_runs(scale: float, shop: Shop) -> list[JobRun]:
         length = durations(rng.random(len(due)), job["median_s"] * 1000.0, job["p99_s"] * 1000.0)
         delay = 300 + (rng.random(len(due)) * 1800).astype(np.int64)
         luck, amount = rng.random(len(due)), (rng.random(len(due)) * 2400 + 200).astype(np.int64)
-        for at, wait, took, share, done in zip(due.tolist(), delay.tolist(), length.tolist(), luck.tolist(), amount.tolist(), strict=True):
+        for at, wait, took, share, done in zip(
+            due.tolist(), delay.tolist(), length.tolist(), luck.tolist(), amount.tolist(), strict=True
+        ):
             status = "failed" if share < job["fail_p"] else "succeeded"
             if at + wait + took > NOW_MS - 1000:
                 status = "running" if at + wait < NOW_MS else "queued"
@@ -77,7 +81,9 @@ def worker_runs(purpose: str, name: str, asked: Sequence[tuple[int, str, str]], 
     delays = (low + (high - low) * rng.random(count) ** 2).astype(np.int64).tolist()
     lengths = durations(rng.random(count), job["median_ms"], job["p99_ms"]).tolist()
     runs = []
-    for (at, request, detail), delay, length, share in zip(asked, delays, lengths, rng.random(count).tolist(), strict=True):
+    for (at, request, detail), delay, length, share in zip(
+        asked, delays, lengths, rng.random(count).tolist(), strict=True
+    ):
         failed = share < job["fail_p"]
         tries = 3 if failed else 2 if share < job["fail_p"] + job["retry_p"] else 1
         started, finished = at + delay, at + delay + length * tries + RETRY_MS * (tries - 1)

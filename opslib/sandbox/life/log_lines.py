@@ -94,7 +94,9 @@ class Scribe:
         yield self.put(request, failure.by, at, compact(record))
         if failure.shown:
             shown = self.record(request, "web", request.end - 2, "warn") | {"shown": failure.shown}
-            yield self.put(request, "web", request.end - 2, compact(shown | {"message": f"画面に表示: {failure.shown}"}))
+            yield self.put(
+                request, "web", request.end - 2, compact(shown | {"message": f"画面に表示: {failure.shown}"})
+            )
 
     def record(self, request: Request, by: str, at: int, level: str) -> dict[str, Any]:
         """Return the keys that every JSON line of a request begins with."""

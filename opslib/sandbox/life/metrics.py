@@ -1,4 +1,4 @@
-"""15 days of metrics at five minutes, the last 26 hours at one: sums over the logs where logs exist, models elsewhere."""
+"""15 days of metrics at five minutes, the last 26 hours at one: sums over the logs where logs exist."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,7 +6,20 @@ from typing import Any
 import numpy as np
 
 from opslib.sandbox.life.jobs import JobRun
-from opslib.sandbox.life.rhythm import DAY, JAPAN, HOUR, LOGS_START, METRICS_START, MINUTE, NOW_MS, Floats, Ints, generator, intensity, noise
+from opslib.sandbox.life.rhythm import (
+    DAY,
+    HOUR,
+    JAPAN,
+    LOGS_START,
+    METRICS_START,
+    MINUTE,
+    NOW_MS,
+    Floats,
+    Ints,
+    generator,
+    intensity,
+    noise,
+)
 from opslib.sandbox.life.shop import SERVICES, Shop
 from opslib.sandbox.life.store import QUANTILES, MetricKey, Series
 from opslib.sandbox.life.traffic import Request
@@ -27,11 +40,15 @@ def dimensions(name: str, shop: Shop) -> dict[str, str]:
     return dict(shop.raw["dimensions"][name])
 
 
-def series(unit: str, at_ms: Ints, count: Floats, total: Floats, low: Floats, high: Floats, quantiles: Any = None) -> Series:
+def series(
+    unit: str, at_ms: Ints, count: Floats, total: Floats, low: Floats, high: Floats, quantiles: Any = None
+) -> Series:
     """Return a series from columns; the time tells the period."""
     period = np.where(at_ms < LOGS_START, 300, 60).astype(np.int32)
     rounded = [np.round(part.astype(float), 6) for part in (count, total, low, high)]
-    return Series(unit, at_ms // 1000, period, *rounded, None if quantiles is None else np.round(quantiles, 5).astype(np.float32))
+    return Series(
+        unit, at_ms // 1000, period, *rounded, None if quantiles is None else np.round(quantiles, 5).astype(np.float32)
+    )
 
 
 def summed(at_ms: Ints, values: Floats, period: int) -> tuple[Ints, Floats, Floats, Floats, Floats, Floats]:
@@ -60,13 +77,20 @@ def request_series(requests: Iterable[Request], shop: Shop) -> dict[MetricKey, S
     one = np.ones(len(end))
     for where in ("alb", "target"):
         given = dimensions(where, shop)
-        found[key("AWS/ApplicationELB", "RequestCount", given)] = series("Count", at, count, count, count / count, count / count)
-        found[key("AWS/ApplicationELB", "TargetResponseTime", given)] = series("Seconds", at, count, total, low, high, quantiles)
+        found[key("AWS/ApplicationELB", "RequestCount", given)] = series(
+            "Count", at, count, count, count / count, count / count
+        )
+        found[key("AWS/ApplicationELB", "TargetResponseTime", given)] = series(
+            "Seconds", at, count, total, low, high, quantiles
+        )
         for family in (2, 4, 5):
             mask = status // 100 == family
             parts = summed(end[mask], one[mask], MINUTE)[:5]
             found[key("AWS/ApplicationELB", f"HTTPCode_Target_{family}XX_Count", given)] = series("Count", *parts)
-    bad = [np.bincount(np.searchsorted(at, end[status // 100 == family] // MINUTE * MINUTE), minlength=len(at)) for family in (4, 5)]
+    bad = [
+        np.bincount(np.searchsorted(at, end[status // 100 == family] // MINUTE * MINUTE), minlength=len(at))
+        for family in (4, 5)
+    ]
     return found | edge_series(at, count, bad[0], bad[1], shop)
 
 
@@ -76,7 +100,9 @@ def edge_series(at: Ints, count: Floats, bad4: Any, bad5: Any, shop: Shop) -> di
     found[key("AWS/CloudFront", "Requests", given)] = series("None", at, total, total, total / total, total / total)
     for name, bad in (("4xxErrorRate", bad4), ("5xxErrorRate", bad5), ("TotalErrorRate", bad4 + bad5)):
         rate = 100.0 * bad / total
-        found[key("AWS/CloudFront", name, given)] = series("Percent", at, total, rate * total, rate * 0, np.where(bad, 100.0, 0.0))
+        found[key("AWS/CloudFront", name, given)] = series(
+            "Percent", at, total, rate * total, rate * 0, np.where(bad, 100.0, 0.0)
+        )
     return found
 
 
@@ -85,7 +111,12 @@ def _coarse_requests(per_load: float, shares: Floats, profile: Floats, shop: Sho
     rng = generator("coarse requests")
     busy = intensity(COARSE, shop.raw["rhythm"]) * per_load * 5
     count = np.maximum(1.0, np.rint(busy + np.sqrt(busy) * noise(rng, len(COARSE))))
-    of = {family: np.minimum(count, np.floor(count * shares[family] * (0.5 + rng.random(len(COARSE))) + rng.random(len(COARSE)))) for family in (4, 5)}
+    of = {
+        family: np.minimum(
+            count, np.floor(count * shares[family] * (0.5 + rng.random(len(COARSE))) + rng.random(len(COARSE)))
+        )
+        for family in (4, 5)
+    }
     of[2] = count - of[4] - of[5]
     pace = 1 + 0.08 * noise(rng, len(COARSE)) + 0.15 * (busy / busy.max() - 0.5)
     quantiles = profile[None, :] * np.maximum(0.6, pace)[:, None]
@@ -93,13 +124,17 @@ def _coarse_requests(per_load: float, shares: Floats, profile: Floats, shop: Sho
     found = {}
     for where in ("alb", "target"):
         given = dimensions(where, shop)
-        found[key("AWS/ApplicationELB", "RequestCount", given)] = series("Count", COARSE, count, count, count / count, count / count)
+        found[key("AWS/ApplicationELB", "RequestCount", given)] = series(
+            "Count", COARSE, count, count, count / count, count / count
+        )
         parts = (count, mean * count, quantiles[:, 0], quantiles[:, -1], quantiles)
         found[key("AWS/ApplicationELB", "TargetResponseTime", given)] = series("Seconds", COARSE, *parts)
         for family in (2, 4, 5):
             some = of[family] > 0
             n = of[family][some]
-            found[key("AWS/ApplicationELB", f"HTTPCode_Target_{family}XX_Count", given)] = series("Count", COARSE[some], n, n, n / n, n / n)
+            found[key("AWS/ApplicationELB", f"HTTPCode_Target_{family}XX_Count", given)] = series(
+                "Count", COARSE[some], n, n, n / n, n / n
+            )
     return found | edge_series(COARSE, count, of[4], of[5], shop)
 
 
@@ -146,12 +181,20 @@ def _gauge(given: list[Any], load: Floats, shop: Shop) -> tuple[MetricKey, Serie
     value = np.maximum(value, 0.0)
     if "counter" in options:
         total = np.rint(value * samples)
-        return key(namespace, name, dimensions(where, shop)), series(unit, at, samples, total, total / samples, total / samples)
+        return key(namespace, name, dimensions(where, shop)), series(
+            unit, at, samples, total, total / samples, total / samples
+        )
     value = np.rint(value) if "whole" in options else value
     quantiles = value[:, None] * LATENCY_PROFILE[None, :] if "latency" in options else None
-    low, high = (quantiles[:, 0], quantiles[:, -1]) if quantiles is not None else (np.maximum(0, value - spread), value + spread)
+    low, high = (
+        (quantiles[:, 0], quantiles[:, -1])
+        if quantiles is not None
+        else (np.maximum(0, value - spread), value + spread)
+    )
     high = np.minimum(high, 100.0) if unit == "Percent" else high
-    return key(namespace, name, dimensions(where, shop)), series(unit, at, samples, value * samples, low, high, quantiles)
+    return key(namespace, name, dimensions(where, shop)), series(
+        unit, at, samples, value * samples, low, high, quantiles
+    )
 
 
 def _ecs(load: Floats, shop: Shop) -> dict[MetricKey, Series]:

@@ -47,7 +47,9 @@ def apply(base: Life, changes: Overlay) -> Life:
     for line in changes.lines:
         if line[1] < NOW_MS:
             added.setdefault(line[0], []).append(line)
-    logs = {name: _group(log, added.get(name, []), changes, changes.renamed.get(name)) for name, log in base.logs.items()}
+    logs = {
+        name: _group(log, added.get(name, []), changes, changes.renamed.get(name)) for name, log in base.logs.items()
+    }
     metrics = dict(base.metrics)
     for key, new in changes.replaced.items():
         metrics[key] = _replaced(metrics[key], new, changes.since // 1000) if key in metrics else new
@@ -66,7 +68,9 @@ def _request_id(message: str) -> str:
     return message[at : at + 16] if at >= 0 else ""
 
 
-def _group(log: GroupLog, added: list[LogLine], changes: Overlay, renamed: tuple[int, dict[str, str]] | None) -> GroupLog:
+def _group(
+    log: GroupLog, added: list[LogLine], changes: Overlay, renamed: tuple[int, dict[str, str]] | None
+) -> GroupLog:
     since = min(changes.since, renamed[0] if renamed else NOW_MS)
     first = bisect_left(log.timestamps, since)
     tail = []

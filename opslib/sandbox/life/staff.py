@@ -52,7 +52,10 @@ def _acts(person: dict[str, Any], scale: float, orders: int, shop: Shop) -> list
     totals = durations(rng.random(count), route.median_ms, route.p99_ms).tolist()
     ids = request_ids(rng, count)
     return [
-        StaffAction(when, person["id"], actions[index], *_target(actions[index], number, whom, shop.skus[item]), ip, agent, name, total)
+        StaffAction(
+            when, person["id"], actions[index], *_target(actions[index], number, whom, shop.skus[item]),
+            ip, agent, name, total,
+        )
         for when, index, number, whom, item, name, total in zip(
             at.tolist(), chosen, order.tolist(), user, sku, ids, totals, strict=True
         )

@@ -94,11 +94,21 @@ def group_log(name: str, lines: Iterable[LogLine]) -> GroupLog:
 def save(directory: Path, life: Life, facts: dict[str, Any]) -> None:
     """Write the life into the directory."""
     logs = {
-        name: (log.created, log.retention_days, log.streams, log.timestamps.tobytes(), "\0".join(log.messages), log.stream_of.tobytes())
+        name: (
+            log.created,
+            log.retention_days,
+            log.streams,
+            log.timestamps.tobytes(),
+            "\0".join(log.messages),
+            log.stream_of.tobytes(),
+        )
         for name, log in life.logs.items()
     }
     metrics = {
-        key: (series.unit, [None if part is None else (part.dtype.str, part.shape, part.tobytes()) for part in _parts(series)])
+        key: (
+            series.unit,
+            [None if part is None else (part.dtype.str, part.shape, part.tobytes()) for part in _parts(series)],
+        )
         for key, series in life.metrics.items()
     }
     for name, content in (("logs", logs), ("metrics", metrics), ("facts", facts)):
@@ -122,7 +132,9 @@ def load(directory: Path) -> Life:
     for name, (created, kept, streams, at, text, stream_of) in _unpickled(directory, "logs").items():
         messages = text.split("\0") if text else []
         logs[name] = GroupLog(created, kept, streams, array("q", at), messages, array("H", stream_of))
-    metrics = {key: Series(unit, *map(_array, parts)) for key, (unit, parts) in _unpickled(directory, "metrics").items()}
+    metrics = {
+        key: Series(unit, *map(_array, parts)) for key, (unit, parts) in _unpickled(directory, "metrics").items()
+    }
     return Life(logs, metrics, json.loads((directory / "events.json").read_text(encoding="utf-8")))
 
 
@@ -133,5 +145,3 @@ def _unpickled(directory: Path, name: str) -> Any:
 def load_facts(directory: Path) -> dict[str, Any]:
     """Return what overlays need to know of the base."""
     return dict(_unpickled(directory, "facts"))
-
-

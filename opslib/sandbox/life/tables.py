@@ -103,11 +103,19 @@ def write_orders(directory: Path, orders: Orders, shop: Shop) -> None:
     updated = sql_times(np.minimum(orders.placed + changed, NOW_MS - 1000))
     ids = orders.id.tolist()
     columns = zip(ids, orders.user.tolist(), orders.status, totals, placed, updated, orders.request, strict=True)
-    _put(directory, "orders", (f"{n}\tu-{user}\t{status}\t{yen}\t{at}\t{late}\t{name}" for n, user, status, yen, at, late, name in columns))
+    _put(
+        directory,
+        "orders",
+        (f"{n}\tu-{user}\t{status}\t{yen}\t{at}\t{late}\t{name}" for n, user, status, yen, at, late, name in columns),
+    )
     row, product, quantity = baskets(orders.number, shop)
     prices = np.array(shop.prices)[product]
     items = zip(orders.id[row].tolist(), (product + 1).tolist(), quantity.tolist(), prices.tolist(), strict=True)
-    _put(directory, "order_items", (f"{n}\t{order}\t{thing}\t{many}\t{yen}" for n, (order, thing, many, yen) in enumerate(items, 1)))
+    _put(
+        directory,
+        "order_items",
+        (f"{n}\t{order}\t{thing}\t{many}\t{yen}" for n, (order, thing, many, yen) in enumerate(items, 1)),
+    )
     methods = shop.raw["words"]["payment_methods"]
     payments = zip(ids, orders.status, totals, placed, orders.number.tolist(), strict=True)
     _put(directory, "payments", (

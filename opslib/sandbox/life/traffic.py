@@ -101,7 +101,9 @@ def customer_requests(scale: float, shop: Shop) -> list[Request]:
     for index, route in enumerate(routes):
         here = chosen == index
         totals[here] = durations(length[here], route.median_ms, route.p99_ms)
-    guest = (known < 0.42) & np.array([route.method == "GET" and "account" not in route.path for route in routes])[chosen]
+    guest = (known < 0.42) & np.array([route.method == "GET" and "account" not in route.path for route in routes])[
+        chosen
+    ]
     found = []
     for start, index, user, name, total, share, unknown in zip(
         starts.tolist(), chosen.tolist(), users.tolist(), ids, totals.tolist(), luck, guest.tolist(), strict=True

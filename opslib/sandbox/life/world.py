@@ -106,10 +106,13 @@ def _logs(requests: list[Request], runs: list[JobRun], audit_lines: list[LogLine
     }  # fmt: skip
 
 
-def _facts(requests: list[Request], runs: list[JobRun], next_order: int, audit_rows: int, scale: float) -> dict[str, Any]:
+def _facts(
+    requests: list[Request], runs: list[JobRun], next_order: int, audit_rows: int, scale: float
+) -> dict[str, Any]:
     recent = [request for request in requests if request.start >= FACTS_FROM]
     names = {request.id for request in recent}
     return {
-        "requests": recent, "runs": [run for run in runs if run.request in names or run.finished >= FACTS_FROM], "next_order": next_order,
-        "next_job": len(runs) + 1, "next_audit": audit_rows + 1, "scale": scale,
+        "requests": recent,
+        "runs": [run for run in runs if run.request in names or run.finished >= FACTS_FROM],
+        "next_order": next_order, "next_job": len(runs) + 1, "next_audit": audit_rows + 1, "scale": scale,
     }  # fmt: skip

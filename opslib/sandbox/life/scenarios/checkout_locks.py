@@ -15,6 +15,17 @@ INQUIRIES = (
     "「しばらくしてから」と出て30分たちました", "注文履歴に失敗と出ています。取り置きはできますか",
 )  # fmt: skip
 RELATIONS = ("stock", "stock", "stock", "orders")
+NOTE = "在庫更新を注文の取引の中へ移動 (stock update inside the order's transaction)"
+STATEMENT = "update stock set quantity = quantity - $1 where sku = $2 -- 在庫更新"
+MEASURED = (
+    ("AWS/RDS", "DBLoad", "db", {"add": 10.5, "ramp": 480}), ("AWS/RDS", "DBLoadNonCPU", "db", {"add": 10.2, "ramp": 480}),
+    ("AWS/RDS", "DBLoadCPU", "db", {"add": 0.3, "ramp": 480}), ("AWS/RDS", "CPUUtilization", "db", {"add": 6.0, "ramp": 480}),
+    ("AWS/RDS", "DatabaseConnections", "db", {"add": 96.0, "ramp": 480}),
+    ("AWS/RDS", "WriteLatency", "db", {"factor": 1.5}), ("AWS/RDS", "DiskQueueDepth", "db", {"factor": 1.4}),
+    ("AWS/ApplicationELB", "ActiveConnectionCount", "alb", {"factor": 1.25}),
+    ("AWS/ECS", "CPUUtilization", "api", {"factor": 0.9}), ("AWS/ECS", "MemoryUtilization", "api", {"add": 7.0, "ramp": 1200}),
+    ("AWS/CloudFront", "OriginLatency", "cdn", {"factor": 1.3}),
+)  # fmt: skip
 
 
 def unfold(incident: Incident) -> None:
@@ -26,14 +37,16 @@ def unfold(incident: Incident) -> None:
         elif not request.failure:
             incident.slow(request, request.total + int(900 + 2600 * incident.rng.random()))
     _plant(incident)
-    _measure(incident)
+    for namespace, name, where, change in MEASURED:
+        incident.metric(namespace, name, where, SINCE, **change)
 
 
 def _deploy(incident: Incident) -> None:
-    tasks = incident.deploy("api", DEPLOY, VERSION, "kato.haruka", "在庫更新を注文の取引の中へ移動 (stock update inside the order's transaction)")
+    tasks = incident.deploy("api", DEPLOY, VERSION, "kato.haruka", NOTE)
     for number, task in enumerate(tasks):
-        incident.note("api", f"2026-11-05T02:01:0{number}.240Z", "info", f"server started: version {VERSION}", task, version=VERSION)
-    held = {"pid": HOLDER, "state": "idle in transaction", "statement": "update stock set quantity = quantity - $1 where sku = $2 -- 在庫更新"}
+        at = f"2026-11-05T02:01:0{number}.240Z"
+        incident.note("api", at, "info", f"server started: version {VERSION}", task, version=VERSION)
+    held = {"pid": HOLDER, "state": "idle in transaction", "statement": STATEMENT}
     for minute in range(4, 40, 5):
         said = f"transaction open for {(minute - 2) * 60} s: pid {HOLDER} idle in transaction (在庫更新)"
         incident.note("api", f"2026-11-05T02:{minute:02d}:30.000Z", "warn", said, tasks[1], database=held)
@@ -84,14 +97,3 @@ def _plant(incident: Incident) -> None:
     failed.extra["skew"] = {"auth": -120}
     _release(incident, failed, HOLDER)
     incident.out.planted = {"request_id": PLANTED, "user_id": CUSTOMER, "order_id": str(failed.order)}
-
-
-def _measure(incident: Incident) -> None:
-    for name, change in {"DBLoad": 10.5, "DBLoadNonCPU": 10.2, "DBLoadCPU": 0.3, "DatabaseConnections": 96.0, "CPUUtilization": 6.0}.items():
-        incident.metric("AWS/RDS", name, "db", SINCE, add=change, ramp=480)
-    incident.metric("AWS/RDS", "WriteLatency", "db", SINCE, factor=1.5)
-    incident.metric("AWS/RDS", "DiskQueueDepth", "db", SINCE, factor=1.4)
-    incident.metric("AWS/ApplicationELB", "ActiveConnectionCount", "alb", SINCE, factor=1.25)
-    incident.metric("AWS/ECS", "CPUUtilization", "api", SINCE, factor=0.9)
-    incident.metric("AWS/ECS", "MemoryUtilization", "api", SINCE, add=7.0, ramp=1200)
-    incident.metric("AWS/CloudFront", "OriginLatency", "cdn", SINCE, factor=1.3)
