@@ -59,10 +59,10 @@ def test_loaded_logs_are_read_in_groups_of_their_own(own: Sandbox, tmp_path: Pat
     assert events["events"][1]["message"] == "ERROR [req-9bc36dd9] failed\nTraceback (most recent call last):"
 
 
-def test_environ_names_this_sandbox_and_no_account(own: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environ_names_this_sandbox_and_no_account(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "production")
-    environ = own.environ
-    assert environ["OPSLIB_SANDBOX"] == str(own.directory)
+    environ = sandbox.environ
+    assert environ["OPSLIB_SANDBOX"] == str(sandbox.directory)
     assert not [name for name in environ if name.startswith("AWS_")]
 
 
