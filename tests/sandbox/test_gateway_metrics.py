@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from opslib.sandbox.metrics_reading import span
 from tests.sandbox.gateway_process import Gateway
 
 NOW = datetime(2026, 11, 5, 2, 40, tzinfo=UTC)
@@ -100,6 +101,14 @@ def test_metric_periods(gateway: Gateway) -> None:
         read(gateway, query("periods", "Sum", period=90))
     assert read(gateway, query("periods", "Sum", period=60), StartTime=NOW - timedelta(days=16))[0]["Values"] == []
     assert read(gateway, query("periods", "Sum", period=300), StartTime=NOW - timedelta(days=16))[0]["Values"]
+
+
+@pytest.mark.parametrize(("days", "grain"), [(1, 60), (16, 300), (70, 3600)])
+def test_start_is_rounded_down_by_age(days: int, grain: int) -> None:
+    now = int(NOW.timestamp())
+    start = now - days * 86_400 + 3599
+    asked = span(start, now, 3600, now, aligned=False)
+    assert (asked.start, asked.anchor) == (start // grain * grain, start // grain * grain)
 
 
 def test_metric_math_is_refused(gateway: Gateway) -> None:
