@@ -20,7 +20,7 @@ class IpcKernelManager(AsyncKernelManager):
     running: ClassVar[list[IpcKernelManager]] = []
     environ: ClassVar[Mapping[str, str] | None] = None  # None: that of this process
 
-    async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]  # type: ignore[override]
+    async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
         """Start the kernel with the environment variables of this class: papermill does not pass them on."""
         if self.environ is not None:
             options["env"] = dict(self.environ)
