@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from opslib.display import escape
@@ -29,13 +30,17 @@ def settle(notebook: Notebook) -> list[dict[str, Any]]:
     """
     notebook["cells"] = [cell for cell in notebook["cells"] if not _foreign(cell)]
     notebook["metadata"].pop("papermill", None)
+    timings = [_seconds(cell["metadata"].pop("execution", {})) for cell in notebook["cells"]]
     for cell in notebook["cells"]:
         cell["metadata"].pop("papermill", None)
         _shorten(cell)
     code = [(number, cell) for number, cell in enumerate(notebook["cells"]) if runs(cell)]
     for _, cell in code:
         mark(cell, _status(cell))
-    return [{"cell": number, "id": cell.get("id", ""), **cell["metadata"]["opslib"]} for number, cell in code]
+    return [
+        {"cell": number + 1, "id": cell.get("id", ""), **cell["metadata"]["opslib"], **timings[number]}
+        for number, cell in code
+    ]
 
 
 def put_banner(notebook: Notebook, status: str, error: str, statuses: list[dict[str, Any]]) -> None:
@@ -61,6 +66,15 @@ def first_error(notebook: Notebook) -> str:
             if output["output_type"] == "error" and "raises-exception" not in tags(cell):
                 return f"{output['ename']}: {output['evalue']}"
     return ""
+
+
+def _seconds(timing: dict[str, str]) -> dict[str, float]:
+    """How long a cell took, where the kernel's client noted it; in the summary, not in the notebook."""
+    try:
+        began, ended = (datetime.fromisoformat(timing[name]) for name in ("iopub.execute_input", "shell.execute_reply"))
+    except (KeyError, ValueError):
+        return {}
+    return {"seconds": round((ended - began).total_seconds(), 3)}
 
 
 def _status(cell: Cell) -> str:

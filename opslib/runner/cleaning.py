@@ -34,10 +34,12 @@ def clean_notebook(notebook: Notebook) -> Notebook:
     return cleaned
 
 
-def clean_files(folder: Path) -> list[str]:
+def clean_files(folder: Path, *, leave: set[str]) -> list[str]:
     """Redact the text files below a folder in place; return the names of those that are no text and stay as they are."""
     untouched = []
     for file in sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()):
+        if file.relative_to(folder).as_posix() in leave:
+            continue
         try:
             text = file.read_bytes().decode("utf-8")
         except UnicodeDecodeError:

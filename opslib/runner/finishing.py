@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,8 @@ def finish(
         cells.put_banner(notebook, status, told["error"], statuses)
     notebook["metadata"]["opslib"] = {name: told[name] for name in ("schema", "run_id", "runbook", "env", "status")}
     notebook, told = cleaning.clean_notebook(notebook), cleaning.clean(told)
-    untouched = cleaning.clean_files(folder / "data")
+    shutil.rmtree(folder / ".ipynb_checkpoints", ignore_errors=True)  # the lab's own copies, not redacted
+    untouched = cleaning.clean_files(folder, leave={records.NOTEBOOK, records.STATE, records.LEDGER})
     told |= {"not_redacted": untouched} if untouched else {}
     files.write(folder / records.PAGE, report.html(notebook, told))
     files.write(folder / records.NOTEBOOK, runbooks.text_of(notebook))
