@@ -25,6 +25,7 @@ _UNKNOWN = re.compile(
 )
 # A service that ministack's router does not know may end up at its S3, which takes the path for a bucket.
 _STRAYED_TO_S3 = re.compile(rb"<Code>(?:NoSuchBucket|NoSuchKey|MethodNotAllowed|InvalidBucketName)</Code>")
+_ROUTER_NAMES = "_KNOWN_AWS_SERVICE_NAMES"
 _S3_FAMILY = {"s3", "s3control", "s3outposts"}
 
 
@@ -49,7 +50,10 @@ def prepare_environment(port: int, region: str = "ap-northeast-1", account: str 
 def load_ministack() -> App:
     """Import ministack's ASGI app; `prepare_environment` and the clock come first."""
     # Its router would read all models of botocore, for three seconds, when it first meets a service it does not know.
-    importlib.import_module("ministack.core.router")._KNOWN_AWS_SERVICE_NAMES = known_names()
+    router = importlib.import_module("ministack.core.router")
+    if not hasattr(router, _ROUTER_NAMES):
+        raise RuntimeError(f"this ministack has no {_ROUTER_NAMES}; the sandbox is made for 1.5.33")
+    setattr(router, _ROUTER_NAMES, known_names())
     app: App = importlib.import_module("ministack.app").app
     return app
 
