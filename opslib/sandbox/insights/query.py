@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from opslib.sandbox.insights.parser import Command, Parser
 from opslib.sandbox.insights.refusals import Failed, Malformed
@@ -12,8 +12,7 @@ from opslib.sandbox.insights.values import Row, sort_key, written
 MAX_STATS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One log event."""
 
     timestamp: int

@@ -126,6 +126,6 @@ def test_the_pointer_is_last_and_absent_after_stats() -> None:
 
 
 def test_a_quarter_million_events_are_counted_right() -> None:
-    many = [Event(ZERO + n * 100, '{"level":"%s","n":%d}' % ("ERROR" if n % 50 == 0 else "INFO", n), "s", "/g", ZERO, str(n)) for n in range(250_000)]
+    many = [Event(ZERO + n * 100, f'{{"level":"{"INFO" if n % 50 else "ERROR"}","n":{n}}}', "s", "/g", ZERO, str(n)) for n in range(250_000)]
     found = compile_query('filter level = "ERROR" | stats count(*) as n').run(many, limit=10, start_ms=0, end_ms=0, now_ms=0)
     assert (found.rows, found.records_matched, found.records_scanned) == ([[("n", "5000")]], 5000, 250_000)
