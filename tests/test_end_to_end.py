@@ -159,7 +159,7 @@ def test_plain_text_of_other_systems_is_traced(running_sandbox, tmp_path: Path) 
     lines += [f"compute 2017-05-16 00:00:{n:02}.700 INFO vm [{wanted}0 - -] another one" for n in range(3)]
     (tmp_path / "old.log").write_text("\n".join(lines) + "\n")
     used = running_sandbox()
-    done = command("sandbox", "load-logs", str(tmp_path / "old.log"), "--pattern", PLAIN, reports=tmp_path)
+    done = command("sandbox", "load-logs", str(tmp_path / "old.log"), "--pattern", PLAIN, "--zone", "UTC", reports=tmp_path)
     assert done.returncode == 0, done.stderr
     trace = requests.trace(opslib.start(), request_id=wanted)
     assert trace.facts["lines"] == "8" and trace.facts["services"] == "2" and trace.sight is Sight.COMPLETE
