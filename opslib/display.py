@@ -59,7 +59,7 @@ def status_text(verdict: str) -> str:
 def pill(verdict: str) -> str:
     """Return the coloured pill of a verdict."""
     return (f'<span style="display:inline-block;background:{STATUS[verdict][2]};color:#fff;border-radius:999px;padding:1px 10px;'
-            f'font-size:12px;font-weight:650;white-space:nowrap">{status_text(verdict)}</span>')  # fmt: skip
+            f'font-size:12px;font-weight:700;white-space:nowrap">{status_text(verdict)}</span>')  # fmt: skip
 
 
 def banner_html(run: Run) -> str:
@@ -70,7 +70,7 @@ def banner_html(run: Run) -> str:
     parts = [f"<b>{escape(part)}</b>" if i == 0 else escape(part) for i, part in enumerate(_banner_parts(run))]
     return wrapped(
         f'<div style="border:1px solid {colour};border-left:6px solid {colour};border-radius:6px;padding:6px 12px;font-size:13px">'
-        f'<span style="color:#fff;background:{colour};border-radius:4px;padding:1px 8px;font-weight:650;margin-right:8px">{escape(word)}</span>'
+        f'<span style="color:#fff;background:{colour};border-radius:4px;padding:1px 8px;font-weight:700;margin-right:8px">{escape(word)}</span>'
         f"{' · '.join(parts)}</div>"
     )
 
@@ -121,14 +121,14 @@ def _card(result: Result) -> str:
     )
     return (
         f'<div style="border-left:6px solid {colour};background:#f7f9fb;border-radius:6px;padding:12px 16px;margin:0 0 8px">'
-        f'<div style="font-size:18px;font-weight:650;margin-bottom:2px">{escape(result.title)} {pill(str(result.verdict))}</div>'
+        f'<div style="font-size:18px;font-weight:700;margin-bottom:2px">{escape(result.title)} {pill(str(result.verdict))}</div>'
         f'<div style="font-size:15px">{escape(result.sentence)}</div>{_sight(result)}{grid}</div>'
     )
 
 
 def _reading(result: Result) -> str:
     mark = "" if str(result.verdict) == "ok" else pill(str(result.verdict)) + " "
-    return f'<div style="font-weight:650;font-size:15px;margin:2px 0 6px">{mark}{escape(result.sentence)}</div>{_sight(result)}'
+    return f'<div style="font-weight:700;font-size:15px;margin:2px 0 6px">{mark}{escape(result.sentence)}</div>{_sight(result)}'
 
 
 def _sight(result: Result) -> str:
