@@ -33,6 +33,8 @@ def settle(notebook: Notebook) -> list[dict[str, Any]]:
     timings = [_seconds(cell["metadata"].pop("execution", {})) for cell in notebook["cells"]]
     for cell in notebook["cells"]:
         cell["metadata"].pop("papermill", None)
+        if not tags(cell):
+            cell["metadata"].pop("tags", None)  # papermill leaves empty ones
         _shorten(cell)
     code = [(number, cell) for number, cell in enumerate(notebook["cells"]) if runs(cell)]
     for _, cell in code:

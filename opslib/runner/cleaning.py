@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ from opslib.runner import files, parameters
 from opslib.runner.runbooks import Notebook
 
 _PROBE = "Zq8xK2mWv7"
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def clean(value: Any) -> Any:
     """Return JSON-like data with every text redacted, and every text under a key that names a secret."""
     if isinstance(value, str):
-        return redact.text(value)
+        return _text(value)
     if isinstance(value, list | tuple):
         return [clean(item) for item in value]
     if isinstance(value, dict):
@@ -51,6 +53,19 @@ def clean_files(folder: Path, *, leave: set[str]) -> list[str]:
             files.write(file, cleaned)
         file.chmod(files.PRIVATE_FILE)
     return untouched
+
+
+def _text(value: str) -> str:
+    """Colours of a traceback stand between a name and its value: where something is found without them, they go."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # half a character, which no file may hold
+        value = value.encode("utf-8", errors="backslashreplace").decode()
+    if "\x1b[" in value:
+        bare = _COLOUR.sub("", value)
+        cleaned = redact.text(bare)
+        return redact.text(value) if cleaned == bare else cleaned
+    return redact.text(value)
 
 
 def _hidden(key: str, value: Any) -> Any:

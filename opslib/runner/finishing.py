@@ -36,8 +36,7 @@ def finish(
         cells.put_banner(notebook, status, told["error"], statuses)
     notebook["metadata"]["opslib"] = {name: told[name] for name in ("schema", "run_id", "runbook", "env", "status")}
     notebook, told = cleaning.clean_notebook(notebook), cleaning.clean(told)
-    shutil.rmtree(folder / ".ipynb_checkpoints", ignore_errors=True)  # the lab's own copies, not redacted
-    untouched = cleaning.clean_files(folder, leave={records.NOTEBOOK, records.STATE, records.LEDGER})
+    untouched = _clean_files(folder)
     told |= {"not_redacted": untouched} if untouched else {}
     files.write(folder / records.PAGE, report.html(notebook, told))
     files.write(folder / records.NOTEBOOK, runbooks.text_of(notebook))
@@ -45,6 +44,14 @@ def finish(
     placed = records.place(folder, state)
     _note_in_index()
     return placed, told
+
+
+def _clean_files(folder: Path) -> list[str]:
+    shutil.rmtree(folder / ".ipynb_checkpoints", ignore_errors=True)  # the lab's own copies, not redacted
+    try:
+        return cleaning.clean_files(folder, leave={records.NOTEBOOK, records.STATE, records.LEDGER})
+    except OSError as error:
+        raise files.cannot_write(folder, error) from None
 
 
 def _parameters(notebook: runbooks.Notebook, state: dict[str, Any]) -> dict[str, Any]:

@@ -27,6 +27,8 @@ def normal(notebook: runbooks.Notebook) -> runbooks.Notebook:
         cell.setdefault("id", f"cell-{number}")
         for left in ("execution", "papermill", "opslib", "trusted"):
             cell["metadata"].pop(left, None)
+        if not runbooks.tags(cell):
+            cell["metadata"].pop("tags", None)  # papermill leaves empty ones
         for output in cell.get("outputs", []):
             output.pop("transient", None)
     return copied
