@@ -1,10 +1,14 @@
 """Functions, aggregates, arithmetic and parse patterns."""
 
+import csv
+import ipaddress
 import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+import orjson
 
 from opslib.sandbox.insights.lexer import Token
 from opslib.sandbox.insights.refusals import Failed, Malformed
@@ -43,6 +47,28 @@ def _null_in(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *values: None if values and values[0] is None else function(*values)
 
 
+def _parsed(text: str) -> Any:
+    try:
+        found = orjson.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict | list) else None
+
+
+def _address(text: str) -> Any:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
+def _in_subnet(text: str, net: str) -> int:
+    address = _address(text)
+    if address is None:
+        raise Failed(f"{text[:40]!r} is no address: guard with isValidIp()")
+    return int(address in ipaddress.ip_network(net))
+
+
 # name -> (fewest, most arguments, function of the values)
 _PLAIN: dict[str, tuple[int, int, Callable[..., Any]]] = {
     "ispresent": (1, 1, lambda value: int(value is not None)),
@@ -73,6 +99,11 @@ _PLAIN: dict[str, tuple[int, int, Callable[..., Any]]] = {
     "tonumber": (1, 1, _null_in(_needed)),
     "tomillis": (1, 1, _null_in(lambda value: int(_needed(value)))),
     "frommillis": (1, 1, _null_in(lambda value: Stamp(int(_needed(value))))),
+    "jsonparse": (1, 1, _null_in(lambda value: _parsed(written(value)))),
+    "jsonstringify": (1, 1, _null_in(lambda value: orjson.dumps(value).decode())),
+    "jsonarraysize": (1, 1, _null_in(lambda value: len(found) if isinstance(found := _parsed(written(value)), list) else None)),
+    "isipinsubnet": (2, 2, _null_in(lambda value, net: _in_subnet(written(value), written(net)))),
+    "isvalidip": (1, 1, _null_in(lambda value: int(_address(written(value)) is not None))),
     "dectohex": (1, 1, _null_in(lambda value: hex(int(_needed(value))))),
     "hextodec": (1, 1, _null_in(lambda value: int(written(value), 16))),
 }
@@ -278,3 +309,25 @@ def pattern_of(token: Token, names: list[str]) -> tuple[re.Pattern[str], list[st
     if not found or compiled.groups != len(found):
         raise Malformed("stand-in: every group of parse needs a name", token.start, token.end)
     return compiled, found
+
+
+def structured(mode: str, names: list[str], token: Token) -> Callable[[str], dict[str, Any]]:
+    """Return the reader of `parse .. logfmt as m` or `parse .. csv as a, b`."""
+    if mode == "logfmt":
+        if len(names) != 1:
+            raise Malformed("stand-in: logfmt takes one name", token.start, token.end)
+        return lambda text: {names[0]: _logfmt(text)}
+    return lambda text: _columns(text, names)
+
+
+def _logfmt(text: str) -> dict[str, str]:
+    if '"' in text:
+        raise Failed("how quotes in logfmt are read is not documented")
+    return dict(pair.split("=", 1) for pair in text.split() if "=" in pair)
+
+
+def _columns(text: str, names: list[str]) -> dict[str, str]:
+    values = next(csv.reader([text]))
+    if len(values) != len(names) or '"' in text:
+        raise Failed("csv with quotes, surplus or missing columns is not documented")
+    return dict(zip(names, values, strict=True))

@@ -45,6 +45,8 @@ def compare(sign: str, left: Any, right: Any) -> Callable[[Row], Any]:
         first, second = left(row), right(row)
         if first is None or second is None:
             return None if sign == "!=" else ABSENT
+        if isinstance(first, dict | list) or isinstance(second, dict | list):
+            return False  # documented: any comparison with a map or list is false
         if sign in {"=", "=="}:
             return same(first, second)
         if sign == "!=":

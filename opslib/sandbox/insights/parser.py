@@ -8,12 +8,12 @@ from opslib.sandbox.insights import functions
 from opslib.sandbox.insights.lexer import Token, tokens
 from opslib.sandbox.insights.logic import ABSENT, Test, compare, contains, matching, member, negated, truth
 from opslib.sandbox.insights.refusals import Failed, Malformed
-from opslib.sandbox.insights.values import Row, number
+from opslib.sandbox.insights.values import Row, number, walk
 
 Expression = Callable[[Row], Any]
 _REFUSED = {
-    "pattern", "anomaly", "diff", "logcompare", "relevantfields", "estimate", "unmask", "filterindex", "join", "lookup", "cidrlookup", "unnest",
-    "expand", "json", "source", "appendcols", "addtotals", "accum", "autoregress", "filldown", "sessionize", "fillmissing", "outlier",
+    "pattern", "anomaly", "diff", "logcompare", "relevantfields", "estimate", "unmask", "filterindex", "join", "lookup", "cidrlookup",
+    "json", "source", "appendcols", "addtotals", "accum", "autoregress", "filldown", "sessionize", "fillmissing", "outlier",
     "countfrequent", "search", "order", "head", "tail", "stat",
 }  # fmt: skip
 
@@ -32,6 +32,8 @@ class Command:
     number: int = 0
     source: str = "@message"
     pattern: Any = None
+    reader: Any = None
+    multi: bool = False
     fields: set[str] = field(default_factory=set)
 
 
@@ -63,7 +65,7 @@ class Parser:
         command = Command(word, token.start)
         rule = (
             getattr(self, f"_{word}", None)
-            if word in {"fields", "display", "filter", "stats", "sort", "limit", "dedup", "parse"}
+            if word in {"fields", "display", "filter", "stats", "sort", "limit", "dedup", "parse", "unnest", "expand"}
             else None
         )
         if rule is None:
@@ -121,8 +123,23 @@ class Parser:
         names: list[str] = []
         if self._take("as"):
             names = self._list(lambda: self._name().value)
-        command.pattern, found = functions.pattern_of(token, names)
-        command.columns = [(name, lambda row: None) for name in found]
+        if token.word() in {"logfmt", "csv"}:
+            command.reader = functions.structured(token.word(), names, token)
+        else:
+            command.pattern, names = functions.pattern_of(token, names)
+            command.multi = bool(self._take("multi"))
+        command.columns = [(name, lambda row: None) for name in names]
+
+    def _unnest(self, command: Command) -> None:
+        token = self._name()
+        self._expect("into")
+        command.source, command.columns = token.value, [(self._name().value, lambda row: None)]
+        self.seen.add(token.value)
+
+    def _expand(self, command: Command) -> None:
+        token = self._name()
+        command.source, command.columns = token.value, [(token.value, lambda row: None)]
+        self.seen.add(token.value)
 
     def _list(self, item: Callable[[], Any]) -> list[Any]:
         found = [item()]
@@ -274,7 +291,12 @@ class Parser:
             return functions.aggregate(token, [] if star else arguments, self.aggregates)
         if word == "bin":
             self.seen.add("@timestamp")
-        return functions.call(token, arguments)
+        called = functions.call(token, arguments)
+        member = self.tokens[self.place] if self.place < len(self.tokens) else None
+        if member is None or member.kind != "member":
+            return called
+        self.place += 1
+        return lambda row: None if (value := called(row)) is None else walk(value, member.text[1:])
 
     # -- tokens
 

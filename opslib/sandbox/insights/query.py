@@ -63,7 +63,9 @@ class Query:
             elif command.name in {"fields", "display"}:
                 _compute(command, rows)
             elif command.name == "parse":
-                _parse(command, rows)
+                rows = _parse(command, rows)
+            elif command.name in {"unnest", "expand"}:
+                rows = _unnested(command, rows)
             elif command.name == "stats":
                 rows, aggregated, ordered = _stats(command, rows), True, False
             elif command.name == "sort":
@@ -178,18 +180,37 @@ def _compute(command: Command, rows: list[Row]) -> None:
                 row.given[name] = value
 
 
-def _parse(command: Command, rows: list[Row]) -> None:
+def _parse(command: Command, rows: list[Row]) -> list[Row]:
+    made: list[Row] = []
     for row in rows:
         value = row.get(command.source)
-        found = command.pattern.search(written(value)) if value is not None else None
-        if found:
-            row.given.update(
-                {
-                    name: text
-                    for (name, _), text in zip(command.columns, found.groups(), strict=True)
-                    if text is not None
-                }
-            )
+        text = None if value is None else written(value)
+        found = [] if text is None else _finds(command, text)
+        if not command.multi:
+            row.given.update(found[0] if found else {})
+            made.append(row)
+        else:
+            made += [Row(row.event, {**row.given, **each}) for each in found] or [row]
+    return made
+
+
+def _finds(command: Command, text: str) -> list[dict[str, Any]]:
+    if command.reader is not None:
+        return [command.reader(text)]
+    names = [name for name, _ in command.columns]
+    found = [dict(zip(names, match.groups(), strict=True)) for match in command.pattern.finditer(text)]
+    return [{name: value for name, value in each.items() if value is not None} for each in found]
+
+
+def _unnested(command: Command, rows: list[Row]) -> list[Row]:
+    name, made = command.columns[0][0], []
+    for row in rows:
+        value = row.raw(command.source)
+        if value == []:
+            raise Failed(f"what {command.name} makes of an empty list is not documented")
+        items = value if isinstance(value, list) else [value]
+        made += [Row(row.event, {**row.given, name: item}) for item in items if item is not None] or [row]
+    return made
 
 
 def _stats(command: Command, rows: list[Row]) -> list[Row]:

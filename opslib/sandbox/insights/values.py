@@ -26,9 +26,19 @@ class Row:
         self.event, self.given, self._json = event, given if given is not None else {}, None
 
     def get(self, name: str) -> Any:
-        """Return the value of a field, None where the row has none."""
+        """Return the value of a field, None where the row has none; an object of the event is no value."""
+        value = self.raw(name)
+        if isinstance(value, dict | list) and name not in self.given:
+            raise Failed(f"field {name} holds an object; name one of its leaves")
+        return ("1" if value else "0") if isinstance(value, bool) else value
+
+    def raw(self, name: str) -> Any:
+        """Return what lies under a name, objects and arrays too."""
         if name in self.given:
             return self.given[name]
+        head, dot, rest = name.partition(".")
+        if dot and isinstance(self.given.get(head), dict | list):
+            return walk(self.given[head], rest)
         if self.event is None:
             return None
         return self._system(name) if name.startswith("@") and not name.startswith("@@") else self._found(name)
@@ -48,13 +58,14 @@ class Row:
             self._json = _object(self.event.message)
         key = name[1:] if name.startswith("@@") else name
         value: Any = self._json.get(key)
-        if value is None and "." in key:
-            value = self._json
-            for part in key.split("."):
-                value = value.get(part) if isinstance(value, dict) else _item(value, part)
-        if isinstance(value, dict | list):
-            raise Failed(f"field {name} holds an object; name one of its leaves")
-        return ("1" if value else "0") if isinstance(value, bool) else value
+        return walk(self._json, key) if value is None and "." in key else value
+
+
+def walk(value: Any, path: str) -> Any:
+    """Return what lies under a dotted path: keys of objects, places of arrays."""
+    for part in path.split("."):
+        value = value.get(part) if isinstance(value, dict) else _item(value, part)
+    return value
 
 
 def _object(message: str) -> dict[str, Any]:
@@ -86,6 +97,8 @@ def number(value: Any) -> float | int | None:
 
 def written(value: Any) -> str:
     """Return the value as a result shows it."""
+    if isinstance(value, dict | list):
+        raise Failed("how maps and lists are written is not documented: use jsonStringify()")
     if isinstance(value, Stamp):
         moment = datetime.fromtimestamp(int(value) // 1000, UTC)
         return f"{moment:%Y-%m-%d %H:%M:%S}.{int(value) % 1000:03d}"

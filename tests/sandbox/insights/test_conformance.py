@@ -63,6 +63,14 @@ ANSWERED: list[tuple[str, list[tuple[float, Any]], str, list[dict[str, str]]]] =
     ("54 dedup keeps nulls", [(0, {"m": "a"}), (1, {"m": "b"})], "fields m | sort @timestamp asc | dedup k", [{"m": "a"}, {"m": "b"}]),
     ("58 strings", [(0, {"s": "aabcaa", "w": "  "})], 'fields ltrim(s,"a") as l, substr(s,2,2) as b, isblank(w) as i, isempty(zz) as z, strcontains(s,"BC",true) as c', [{"l": "bcaa", "b": "bc", "i": "1", "z": "1", "c": "1"}]),
     ("59 times", [(754, {"p": 1})], "fields toMillis(datefloor(@timestamp,1h)) as f, toMillis(dateceil(@timestamp,1h)) as c, decToHex(255) as h, 2^3 as e, 10%3 as m", [{"f": "1767225600000", "c": "1767229200000", "h": "0xff", "e": "8", "m": "1"}]),
+    ("11 jsonParse", [(0, {"d": '{"s":1}'})], "fields jsonParse(d).s as s", [{"s": "1"}]),
+    ("24 a map equals nothing", [(0, {"a": 1})], "fields jsonParse(@message) as j | filter j = 1", []),
+    ("31 multi", [(0, "10.0.0.1 10.0.0.2")], r"parse @message /(\d+\.\d+\.\d+\.\d+)/ as ip multi | stats count(*) as n by ip | sort ip asc", [{"ip": "10.0.0.1", "n": "1"}, {"ip": "10.0.0.2", "n": "1"}]),
+    ("32 logfmt", [(0, "level=error msg=boom")], "parse @message logfmt as lf | display lf.level, lf.msg", [{"lf.level": "error", "lf.msg": "boom"}]),
+    ("33 csv", [(0, "t1,ERROR,x")], 'parse @message csv as t,l,m | filter l="ERROR" | display m', [{"m": "x"}]),
+    ("56 unnest", [(0, {"e": [{"n": "p"}, {"n": "q"}]})], "fields jsonParse(@message) as j | unnest j.e into x | stats count(*) as c by x.n | sort c asc, x.n asc", [{"x.n": "p", "c": "1"}, {"x.n": "q", "c": "1"}]),
+    ("57 expand", [(0, {"items": ["a", "b"], "h": "w"})], "expand items | stats count(*) as c by items, h | sort items asc", [{"items": "a", "h": "w", "c": "1"}, {"items": "b", "h": "w", "c": "1"}]),
+    ("59 subnet", [(0, {"ip": "10.1.2.3"})], 'filter isIpInSubnet(ip,"10.0.0.0/8") | fields ip', [{"ip": "10.1.2.3"}]),
     ("newest first by default", NUMBERS, "fields n", [{"n": "3"}, {"n": "1"}]),
     ("alias in the same stats", NUMBERS, "stats max(n) as hi, min(n) as lo, hi - lo as d", [{"hi": "3", "lo": "1", "d": "2"}]),
     ("a pipe in a string", [(0, "a | b")], 'filter @message like "a | b" | stats count(*) as n', [{"n": "1"}]),
@@ -80,7 +88,7 @@ REFUSED = [
     ("look-ahead", "filter a like /(?=x)/"), ("back-reference", r"filter a like /(a)\1/"), ("regex flags", "filter a like /x/i"), ("an unclosed string", 'filter a = "x'),
     ("an unknown escape", r'filter a = "\n"'), ("an empty pipe", "fields a | | limit 5"), ("nothing", ""), ("limit 0", "fields a | limit 0"), ("limit above the most", "fields a | limit 100001"),
     ("commands after limit", "fields a | limit 5 | filter a=1"), ("a bin that divides nothing", "stats count(*) by bin(7m)"), ("an aggregate outside stats", "fields count(*)"), ("&&", "filter a=1 && b=2"),
-    ("filterIndex", "filterIndex a = 1"), ("join", "join type=left left=a right=b where a.id=b.id (SOURCE '/g2')"), ("median", "stats median(a)"),
+    ("60 lookup needs a table", "fields u | lookup t u OUTPUT nm | sort u asc"), ("filterIndex", "filterIndex a = 1"), ("join", "join type=left left=a right=b where a.id=b.id (SOURCE '/g2')"), ("median", "stats median(a)"),
 ]  # fmt: skip
 
 FAILING = [
