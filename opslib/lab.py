@@ -96,6 +96,7 @@ def _arguments(port: int, browser: bool, first: str) -> list[str]:
         "ServerApp.ip": "127.0.0.1", "ServerApp.port": port or PORT, "ServerApp.port_retries": 0 if port else 50,
         "ServerApp.root_dir": project_root(), "ServerApp.open_browser": browser, "ServerApp.answer_yes": True,
         "ServerApp.allow_root": True, "ServerApp.allow_unauthenticated_access": False, "ServerApp.log_level": "WARN",
+        "MappingKernelManager.kernel_manager_class": "opslib.lab_server.LabKernel",
         "ServerApp.contents_manager_class": "opslib.lab_server.RunbookContents",
         "ServerApp.jpserver_extensions": {"opslib.lab_server": True, "jupyterlab": True},
         "ServerApp.default_url": f"/lab/tree/{quote(first)}", "LabApp.default_url": f"/lab/tree/{quote(first)}",

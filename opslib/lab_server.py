@@ -12,12 +12,14 @@ from urllib.parse import quote
 import tornado.web as web
 from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
+from jupyter_server.services.kernels.kernelmanager import ServerKernelManager
 from jupyter_server.utils import url_path_join
 
 from opslib import lab
 from opslib.config import project_root
 from opslib.errors import OpsError, RecordError
 from opslib.runner import files, interactive, records, rules
+from opslib.runner.kernel import PrivateKernel
 
 
 class RunbookContents(AsyncLargeFileManager):  # type: ignore[misc]
@@ -44,6 +46,10 @@ class RunbookContents(AsyncLargeFileManager):  # type: ignore[misc]
         """Delete a file, unless it is read-only."""
         _refuse(reason_not_to_write(path))
         await super().delete_file(path)
+
+
+class LabKernel(PrivateKernel, ServerKernelManager):  # type: ignore[misc]
+    """The lab's kernels: this Python, over files, like those of headless runs."""
 
 
 class OpenCopy(JupyterHandler):  # type: ignore[misc]

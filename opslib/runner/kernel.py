@@ -14,17 +14,8 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
 
-class IpcKernelManager(AsyncKernelManager):
+class PrivateKernel(AsyncKernelManager):
     """A kernel of this very Python with the IPC transport in a short folder of its own (socket paths end at 107 bytes)."""
-
-    running: ClassVar[list[IpcKernelManager]] = []
-    environ: ClassVar[Mapping[str, str] | None] = None  # None: that of this process
-
-    async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
-        """Start the kernel with the environment variables of this class: papermill does not pass them on."""
-        if self.environ is not None:
-            options["env"] = dict(self.environ)
-        await super().start_kernel(**options)
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -32,7 +23,6 @@ class IpcKernelManager(AsyncKernelManager):
         self.transport = "ipc"
         self.ip = f"{self.folder}/k"
         self.connection_file = f"{self.folder}/kernel.json"
-        self.running.append(self)
 
     @property
     def kernel_spec(self) -> KernelSpec:
@@ -46,8 +36,29 @@ class IpcKernelManager(AsyncKernelManager):
         await super().cleanup_resources(restart)
         if not restart:
             shutil.rmtree(self.folder, ignore_errors=True)
-            if self in self.running:
-                self.running.remove(self)
+
+
+class IpcKernelManager(PrivateKernel):
+    """The kernel of a headless run: found and struck from another thread."""
+
+    running: ClassVar[list[IpcKernelManager]] = []
+    environ: ClassVar[Mapping[str, str] | None] = None  # None: that of this process
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.running.append(self)
+
+    async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
+        """Start the kernel with the environment variables of this class: papermill does not pass them on."""
+        if self.environ is not None:
+            options["env"] = dict(self.environ)
+        await super().start_kernel(**options)
+
+    async def cleanup_resources(self, restart: bool = False) -> None:  # type: ignore[override]
+        """Forget the kernel as well."""
+        await super().cleanup_resources(restart)
+        if not restart and self in self.running:
+            self.running.remove(self)
 
     def strike(self, number: signal.Signals) -> None:
         """Send a signal to the kernel and what it started, from any thread; it may be gone already."""
