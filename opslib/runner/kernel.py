@@ -31,11 +31,10 @@ class PrivateKernel(AsyncKernelManager):
             self._kernel_spec = KernelSpec(**get_kernel_dict())
         return self._kernel_spec
 
-    async def cleanup_resources(self, restart: bool = False) -> None:  # type: ignore[override]
-        """Remove the folder as well."""
-        await super().cleanup_resources(restart)
-        if not restart:
-            shutil.rmtree(self.folder, ignore_errors=True)
+    def cleanup_connection_file(self) -> None:
+        """Remove the folder as well: this is called once, when the kernel is gone for good."""
+        super().cleanup_connection_file()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class IpcKernelManager(PrivateKernel):
@@ -54,10 +53,10 @@ class IpcKernelManager(PrivateKernel):
             options["env"] = dict(self.environ)
         await super().start_kernel(**options)
 
-    async def cleanup_resources(self, restart: bool = False) -> None:  # type: ignore[override]
+    def cleanup_connection_file(self) -> None:
         """Forget the kernel as well."""
-        await super().cleanup_resources(restart)
-        if not restart and self in self.running:
+        super().cleanup_connection_file()
+        if self in self.running:
             self.running.remove(self)
 
     def strike(self, number: signal.Signals) -> None:
