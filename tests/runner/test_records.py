@@ -84,17 +84,18 @@ def test_a_full_disk_leaves_the_open_record_open(project: Path, monkeypatch: pyt
 
 
 def test_the_index_lists_all_newest_first(project: Path, record: Path) -> None:
-    day = records.reports() / "local" / "2026" / "01" / "02"
-    broken = day / "20260102T030405Z_probe_deadbeef"
+    day = records.reports() / "local" / "2020" / "01" / "02"
+    broken = day / "20200102T030405Z_probe_deadbeef"
     files.make_private(broken, below=records.reports())
     (broken / "summary.json").write_text('{"half": ')
-    lacking = day / "20260102T040506Z_<b>x_cafecafe"
+    lacking = day / "20200102T040506Z_<b>x_cafecafe"
     lacking.mkdir()
     (lacking / "summary.json").write_text("{}")
     text = index.write().read_text()
     page = assert_obeys_nothing(text.replace('href="local/', 'href="#local/'))
     words = "".join(page.words)
-    assert words.index("2026-11-") < words.index("2026-01-02") and words.index("04:05 UTC") < words.index("03:04 UTC")
+    today, old = f"{record.name[:4]}-{record.name[4:6]}-{record.name[6:8]}", words.index("2020-01-02")
+    assert words.index(today) < old and words.index("04:05 UTC", old) < words.index("03:04 UTC", old)
     assert words.count("UNREADABLE") == 2 and broken.name in words and lacking.name in words and "OPEN" in words
     assert f'href="{record.relative_to(records.reports()).as_posix()}/report.html"' in text
 
