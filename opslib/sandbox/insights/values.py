@@ -1,151 +1,135 @@
-"""Values of fields: how they are found in an event, compared, and written out."""
+"""Values of fields: what is a number, how two are compared, how one is written and sorted."""
 
 import math
+import re
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
-
 from opslib.sandbox.insights.refusals import Failed
 
-ACCOUNT = "000000000000"
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
+_CHUNK = re.compile(r"[0-9]+|[^0-9]+")
+_EXACT = 2**53  # whole numbers below it survive as floats
 
 
 class Stamp(int):
-    """A time in epoch milliseconds; written as AWS writes it."""
+    """A time in epoch milliseconds."""
 
     __slots__ = ()
 
 
-class Row:
-    """One event, or one line of a `stats`; JSON is read only when a field asks for it."""
+class Edge(Stamp):
+    """The smallest or greatest time of a group: whether AWS shows it as text or as milliseconds is not documented."""
 
-    __slots__ = ("_json", "event", "given")
-
-    def __init__(self, event: Any, given: dict[str, Any] | None = None) -> None:
-        self.event, self.given, self._json = event, given if given is not None else {}, None
-
-    def get(self, name: str) -> Any:
-        """Return the value of a field, None where the row has none; an object of the event is no value."""
-        value = self.raw(name)
-        if isinstance(value, dict | list) and name not in self.given:
-            raise Failed(f"field {name} holds an object; name one of its leaves")
-        return ("1" if value else "0") if isinstance(value, bool) else value
-
-    def raw(self, name: str) -> Any:
-        """Return what lies under a name, objects and arrays too."""
-        if name in self.given:
-            return self.given[name]
-        head, dot, rest = name.partition(".")
-        if dot and isinstance(self.given.get(head), dict | list):
-            return walk(self.given[head], rest)
-        if self.event is None:
-            return None
-        return self._system(name) if name.startswith("@") and not name.startswith("@@") else self._found(name)
-
-    def _system(self, name: str) -> Any:
-        event = self.event
-        if name == "@message":
-            return event.message
-        if name == "@timestamp":
-            return Stamp(event.timestamp)
-        if name == "@ingestionTime":
-            return Stamp(event.ingestion)
-        return {"@logStream": event.stream, "@log": f"{ACCOUNT}:{event.group}", "@ptr": event.ptr}.get(name)
-
-    def _found(self, name: str) -> Any:
-        if self._json is None:
-            self._json = _object(self.event.message)
-        key = name[1:] if name.startswith("@@") else name
-        value: Any = self._json.get(key)
-        return walk(self._json, key) if value is None and "." in key else value
-
-
-def walk(value: Any, path: str) -> Any:
-    """Return what lies under a dotted path: keys of objects, places of arrays."""
-    for part in path.split("."):
-        value = value.get(part) if isinstance(value, dict) else _item(value, part)
-    return value
-
-
-def _object(message: str) -> dict[str, Any]:
-    if not message.lstrip().startswith("{"):
-        return {}
-    try:
-        found = orjson.loads(message)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _item(value: Any, part: str) -> Any:
-    return value[int(part)] if isinstance(value, list) and part.isdigit() and int(part) < len(value) else None
+    __slots__ = ()
 
 
 def number(value: Any) -> float | int | None:
-    """Return the value as a number, or None when it is no plain decimal number."""
-    if isinstance(value, int | float):
-        return value
-    try:
-        found = float(value)
-    except (TypeError, ValueError):
+    """Return a value as a number; None when it is neither a number nor the plain decimal text of one."""
+    kind = type(value)
+    if kind is int or kind is float:
+        return value  # type: ignore[no-any-return]
+    if kind is not str or not _NUMBER.fullmatch(value):
         return None
-    if not math.isfinite(found) or "_" in value:
-        return None
-    return int(found) if found.is_integer() and abs(found) < 2**53 else found
+    return _of_text(value)
+
+
+def _of_text(text: str) -> float | int | None:
+    if text.lstrip("-").isdigit():
+        return int(text)
+    found = float(text)
+    return plain(found) if math.isfinite(found) else None
+
+
+def needed(value: Any) -> float | int:
+    """Return a value as a number, or fail."""
+    found = number(value)
+    if found is not None:
+        return found
+    if isinstance(value, Stamp):
+        raise Failed("arithmetic with a time is not documented: use toMillis()")
+    if isinstance(value, bool):
+        raise Failed("whether true counts as 1 is not documented")
+    raise Failed(
+        "arithmetic with a missing value is not documented" if value is None else f"{brief(value)} is no number"
+    )
+
+
+def plain(value: float | int) -> float | int:
+    """Return a computed number: whole ones without a fraction; overflow and NaN fail."""
+    if abs(value) >= 2**63 or not math.isfinite(value):
+        raise Failed("overflow is not documented")
+    return int(value) if type(value) is float and value.is_integer() and abs(value) < _EXACT else value
+
+
+def brief(value: Any) -> str:
+    """Return a value short enough for a message."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
 
 
 def written(value: Any) -> str:
-    """Return the value as a result shows it."""
-    if isinstance(value, dict | list):
-        raise Failed("how maps and lists are written is not documented: use jsonStringify()")
-    if isinstance(value, Stamp):
+    """Return the text of a value; fails where AWS's rendering is not documented."""
+    kind = type(value)
+    if kind is str:
+        return value  # type: ignore[no-any-return]
+    if kind is int or kind is float:
+        return str(value)
+    if kind is Stamp:
         moment = datetime.fromtimestamp(int(value) // 1000, UTC)
         return f"{moment:%Y-%m-%d %H:%M:%S}.{int(value) % 1000:03d}"
-    if isinstance(value, bool):
-        return "1" if value else "0"
-    if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(round(value, 6))
-    return str(value)
+    if kind is Edge:
+        raise Failed("how min and max of @timestamp are written is not documented: use toMillis() or fromMillis()")
+    if kind is bool:
+        raise Failed("how true and false of JSON are written is not documented")
+    raise Failed("how lists and maps are written is not documented: use jsonStringify()")
 
 
-def same(left: Any, right: Any) -> bool:
-    """Tell whether two present values are equal: as numbers when both are, else as text."""
+def group_key(value: Any) -> Any:
+    """Return what tells groups and duplicates apart: 1 and "1" are the same."""
+    return value if isinstance(value, Stamp) else written(value)
+
+
+def equal(left: Any, right: Any) -> bool:
+    """Tell whether two present values are equal; fails where text and number disagree about it."""
+    if isinstance(left, dict | list) or isinstance(right, dict | list):
+        return False
+    _refuse_stamps(left, right)
+    if isinstance(left, bool) or isinstance(right, bool):
+        if type(left) is type(right):
+            return bool(left == right)
+        raise Failed(f"whether {brief(left)} equals {brief(right)} is not documented")
+    if written(left) == written(right):
+        return True
     first, second = number(left), number(right)
-    if first is not None and second is not None:
-        if isinstance(left, str) and isinstance(right, str) and left != right and first == second:
-            raise Failed(f"whether text {left!r} equals text {right!r} is not documented")
-        return first == second
-    return written(left) == written(right)
+    if first is not None and first == second:
+        raise Failed(f"whether {brief(left)} equals {brief(right)} is not documented: same number, other text")
+    return False
 
 
 def less(left: Any, right: Any) -> bool:
-    """Tell whether one present number is below another; text has no documented order here."""
+    """Tell whether a present number is below another; text has no documented order here."""
+    _refuse_stamps(left, right)
     first, second = number(left), number(right)
-    if first is None or second is None:
-        raise Failed(f"comparing {written(left)[:40]!r} with {written(right)[:40]!r} by order is not documented")
+    if first is None or second is None or (type(left) is str and type(right) is str):
+        raise Failed(f"comparing {brief(left)} with {brief(right)} by order is not documented")
     return first < second
 
 
+def _refuse_stamps(left: Any, right: Any) -> None:
+    if isinstance(left, Stamp) or isinstance(right, Stamp):
+        raise Failed("comparing a time is not documented: compare toMillis() of it")
+
+
 def sort_key(value: Any) -> tuple[Any, ...]:
-    """Return the key of the natural order: all that is no number first, then numbers by value."""
-    found = None if isinstance(value, Stamp) else number(value)
+    """Return the key of the natural order: what is no number first, then numbers by value."""
     if isinstance(value, Stamp):
         return (1, int(value))
-    return (1, found) if found is not None else (0, _chunks(written(value)))
+    found = number(value)
+    return (1, found) if found is not None else (0, tuple(map(_chunk_key, _CHUNK.findall(written(value)))))
 
 
-def _chunks(text: str) -> list[tuple[Any, ...]]:
-    """Digit runs by length then value, the rest by code point."""
-    parts: list[tuple[Any, ...]] = []
-    run = ""
-    for character in text + "\0":
-        if character.isdigit() and character.isascii():
-            run += character
-            continue
-        if run:
-            parts.append((48, len(run), run))
-            run = ""
-        if character != "\0":
-            parts.append((ord(character), 0, ""))
-    return parts
+def _chunk_key(chunk: str) -> tuple[str, int, str]:
+    """Digits by length then value; against other text, a chunk is placed by its first character."""
+    digits = "0" <= chunk[0] <= "9"
+    return ("0" if digits else chunk[0], len(chunk) if digits else 0, chunk)

@@ -1,0 +1,270 @@
+"""Aggregates, each fed a row at a time."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from opslib.sandbox.insights.events import Row
+from opslib.sandbox.insights.refusals import Failed
+from opslib.sandbox.insights.values import Edge, Stamp, brief, equal, group_key, needed, number, plain, sort_key
+
+Reader = Callable[[Row], Any]
+
+
+class Aggregate:
+    """What one aggregate call makes of the rows of one group."""
+
+    __slots__ = ("parameter", "take")
+
+    def __init__(self, take: Reader, parameter: float = 0.0) -> None:
+        self.take, self.parameter = take, parameter
+
+    def add(self, row: Row) -> None:
+        """Take a row in; rows without a value do not count."""
+        value = self.take(row)
+        if value is not None:
+            self.accept(value, row)
+
+    def accept(self, value: Any, row: Row) -> None:
+        """Take a present value in."""
+        raise NotImplementedError
+
+    def result(self) -> Any:
+        """Return what came of it, None for nothing."""
+        raise NotImplementedError
+
+
+class Count(Aggregate):
+    """count(f); count(*) takes 1 of every row."""
+
+    __slots__ = ("count",)
+
+    def __init__(self, take: Reader, parameter: float = 0.0) -> None:
+        super().__init__(take)
+        self.count = 0
+
+    def add(self, row: Row) -> None:
+        """Count a row that has the value."""
+        if self.take(row) is not None:
+            self.count += 1
+
+    def result(self) -> int:
+        """Return the count."""
+        return self.count
+
+
+class CountDistinct(Aggregate):
+    """count_distinct(f), exact at any size."""
+
+    __slots__ = ("seen",)
+
+    def __init__(self, take: Reader, parameter: float = 0.0) -> None:
+        super().__init__(take)
+        self.seen: set[Any] = set()
+
+    def accept(self, value: Any, row: Row) -> None:
+        """Note a value."""
+        self.seen.add(group_key(value))
+
+    def result(self) -> int:
+        """Return how many values there were."""
+        return len(self.seen)
+
+
+class Total(Aggregate):
+    """sum(f)."""
+
+    __slots__ = ("count", "total")
+
+    def __init__(self, take: Reader, parameter: float = 0.0) -> None:
+        super().__init__(take)
+        self.total: float | int = 0
+        self.count = 0
+
+    def accept(self, value: Any, row: Row) -> None:
+        """Add a number."""
+        self.total += value if type(value) is int else needed(value)
+        self.count += 1
+
+    def result(self) -> float | int:
+        """Return the sum; that of nothing is not documented."""
+        if not self.count:
+            raise Failed("sum over rows that all lack the field is not documented: guard with ispresent()")
+        return plain(self.total)
+
+
+class Average(Total):
+    """avg(f)."""
+
+    __slots__ = ()
+
+    def result(self) -> Any:
+        """Return the mean."""
+        return plain(self.total / self.count) if self.count else None
+
+
+class Spread(Aggregate):
+    """variance(f), of the population."""
+
+    __slots__ = ("values",)
+
+    def __init__(self, take: Reader, parameter: float = 0.0) -> None:
+        super().__init__(take, parameter)
+        self.values: list[float | int] = []
+
+    def accept(self, value: Any, row: Row) -> None:
+        """Keep a number."""
+        self.values.append(needed(value))
+
+    def result(self) -> Any:
+        """Return the variance."""
+        if not self.values:
+            return None
+        mean = sum(self.values) / len(self.values)
+        return plain(math.fsum((value - mean) ** 2 for value in self.values) / len(self.values))
+
+
+class Deviation(Spread):
+    """stddev(f): known only where the sample and the population agree."""
+
+    __slots__ = ()
+
+    def result(self) -> Any:
+        """Return zero for equal values; all else is not documented."""
+        if self.values and (len(self.values) == 1 or min(self.values) != max(self.values)):
+            raise Failed("whether stddev is of the sample or of the population is not documented: use sqrt(variance())")
+        return 0 if self.values else None
+
+
+class Percentile(Spread):
+    """pct(f, p): known only where every definition agrees."""
+
+    __slots__ = ()
+
+    def result(self) -> Any:
+        """Return the value around the rank when its neighbours equal it."""
+        if not self.values:
+            return None
+        ordered = sorted(self.values)
+        rank = self.parameter / 100 * len(ordered)
+        low, high = max(math.floor(rank) - 1, 0), min(math.ceil(rank), len(ordered) - 1)
+        if ordered[low] != ordered[high]:
+            raise Failed(f"how pct chooses between {ordered[low]} and {ordered[high]} is not documented")
+        return ordered[low]
+
+
+class Extreme(Aggregate):
+    """min(f) and max(f)."""
+
+    __slots__ = ("best", "sign")
+
+    def __init__(self, take: Reader, parameter: float = 0.0) -> None:
+        super().__init__(take)
+        self.sign, self.best = parameter, None
+
+    def accept(self, value: Any, row: Row) -> None:
+        """Keep the smaller, or the greater."""
+        if self.best is None or type(value) is type(self.best) is int or isinstance(value, Stamp):
+            self.best = value if self.best is None or (value - self.best) * self.sign > 0 else self.best
+        elif number(value) is not None and number(self.best) is not None:
+            self.best = value if (needed(value) - needed(self.best)) * self.sign > 0 else self.best
+        elif not equal(value, self.best):
+            raise Failed(f"min and max of text such as {brief(value)} are not documented: use sortsFirst, sortsLast")
+
+    def result(self) -> Any:
+        """Return the extreme."""
+        return Edge(self.best) if isinstance(self.best, Stamp) else self.best
+
+
+class Moment(Aggregate):
+    """earliest(f) and latest(f): the value at the first or last time; ties fall by chance, always the same."""
+
+    __slots__ = ("best", "place", "sign")
+
+    def __init__(self, take: Reader, parameter: float = 0.0) -> None:
+        super().__init__(take)
+        self.sign, self.best = parameter, None
+        self.place: tuple[float, int] | None = None
+
+    def accept(self, value: Any, row: Row) -> None:
+        """Keep the value of the earlier or later event."""
+        time = row.batch.timestamps[row.index] * self.sign  # type: ignore[union-attr]
+        if self.place is None or time >= self.place[0]:
+            place = (time, row.shuffle_key())
+            if self.place is None or place > self.place:
+                self.best, self.place = value, place
+
+    def result(self) -> Any:
+        """Return the value."""
+        return self.best
+
+
+class Sorted(Aggregate):
+    """sortsFirst(f) and sortsLast(f), by the order of `sort`."""
+
+    __slots__ = ("best", "key", "sign")
+
+    def __init__(self, take: Reader, parameter: float = 0.0) -> None:
+        super().__init__(take)
+        self.sign, self.best = parameter, None
+        self.key: tuple[Any, ...] = ()
+
+    def accept(self, value: Any, row: Row) -> None:
+        """Keep the value that sorts first or last."""
+        key = sort_key(value)
+        if not self.key or (key > self.key if self.sign > 0 else key < self.key):
+            self.best, self.key = value, key
+
+    def result(self) -> Any:
+        """Return the value."""
+        return self.best
+
+
+class Values(Aggregate):
+    """values(f): a list; whether values repeat in it is not documented."""
+
+    __slots__ = ("seen",)
+
+    def __init__(self, take: Reader, parameter: float = 0.0) -> None:
+        super().__init__(take)
+        self.seen: dict[Any, Any] = {}
+
+    def accept(self, value: Any, row: Row) -> None:
+        """Keep a value."""
+        key = group_key(value)
+        if key in self.seen:
+            raise Failed("whether values() repeats equal values is not documented")
+        self.seen[key] = value
+
+    def result(self) -> Any:
+        """Return the list."""
+        return [self.seen[key] for key in sorted(self.seen, key=sort_key)]
+
+
+# name -> (class, parameter)
+AGGREGATES: dict[str, tuple[type[Aggregate], float]] = {
+    "count": (Count, 0),
+    "countdistinct": (CountDistinct, 0),
+    "count_distinct": (CountDistinct, 0),
+    "sum": (Total, 0),
+    "avg": (Average, 0),
+    "min": (Extreme, -1),
+    "max": (Extreme, 1),
+    "pct": (Percentile, 0),
+    "stddev": (Deviation, 0),
+    "variance": (Spread, 0),
+    "earliest": (Moment, -1),
+    "latest": (Moment, 1),
+    "sortsfirst": (Sorted, -1),
+    "sortslast": (Sorted, 1),
+    "values": (Values, 0),
+    "collect_values": (Values, 0),
+}
+REFUSED = {
+    "median": "write pct(f, 50)",
+    "topk": "the columns it makes are not documented",
+    "rate": "its window is not documented",
+    "count_over_time": "its window is not documented",
+    "sum_over_time": "its window is not documented",
+    "histogram": "its buckets are not documented",
+}

@@ -1,0 +1,133 @@
+"""`stats`: rows to one line a group."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields, replace
+from typing import Any
+
+from opslib.sandbox.insights.aggregates import AGGREGATES, REFUSED, Aggregate
+from opslib.sandbox.insights.events import Row
+from opslib.sandbox.insights.expressions import Expressions
+from opslib.sandbox.insights.refusals import Failed, Malformed
+from opslib.sandbox.insights.syntax import Call, Column, Field, Literal, Node, Star, Stats
+from opslib.sandbox.insights.values import group_key
+
+PRIVATE = "#"  # opens names that no query can write
+Reader = Callable[[Row], Any]
+Maker = Callable[[], Aggregate]
+
+
+class Statistics:
+    """One `stats`, compiled; afterwards only its outputs are in scope."""
+
+    def __init__(self, compiler: Expressions, command: Stats) -> None:
+        self._compiler = compiler
+        self._makers: list[Maker] = []
+        self._groups = [(column.name, self._group(column)) for column in command.groups]
+        rewritten = [(column, self._rewritten(column.expression)) for column in command.columns]
+        self.names = [column.name for column in (*command.groups, *command.columns)]
+        if len(set(self.names)) < len(self.names):
+            raise Malformed("two columns of one stats have the same name", command.start, command.end)
+        for column in (*command.groups, *command.columns):
+            if column.named:
+                compiler.scope.define(column.name, column)
+        self._columns = self._compiled(rewritten)
+        compiler.scope.close(self.names)
+
+    def _group(self, column: Column) -> Reader:
+        for call in _calls(column.expression):
+            if call.name in AGGREGATES:
+                raise Malformed("an aggregate cannot stand after `by`", call.start, call.end)
+        return self._compiler.value(column.expression)
+
+    def _rewritten(self, node: Node) -> Node:
+        """Replace every aggregate call by a private field that will hold its result."""
+        if isinstance(node, Call) and node.name in REFUSED:
+            raise Malformed(f"{node.name} is not modelled: {REFUSED[node.name]}", node.start, node.end)
+        if isinstance(node, Call) and node.name in AGGREGATES:
+            self._makers.append(self._maker(node))
+            return Field((f"{PRIVATE}{len(self._makers) - 1}",), start=node.start, end=node.end)
+        changed = {}
+        for field in fields(node):
+            held = getattr(node, field.name)
+            if isinstance(held, Node):
+                changed[field.name] = self._rewritten(held)
+            elif isinstance(held, tuple) and held and isinstance(held[0], Node):
+                changed[field.name] = tuple(map(self._rewritten, held))
+        return replace(node, **changed) if changed else node
+
+    def _maker(self, call: Call) -> Maker:
+        made, parameter = AGGREGATES[call.name]
+        if call.name == "count" and (not call.arguments or isinstance(call.arguments[0], Star)):
+            return lambda: made(_one)
+        wanted = 2 if call.name == "pct" else 1
+        if len(call.arguments) != wanted:
+            raise Malformed(f"{call.name} takes {wanted} arguments", call.start, call.end)
+        if call.name == "pct":
+            parameter = _percentage(call.arguments[1])
+        if call.name in {"earliest", "latest"}:
+            self._compiler.value(Field(("@timestamp",), start=call.start, end=call.end))
+        if self._compiler.scope.sides and call.name in {"earliest", "latest"}:
+            raise Malformed(f"{call.name} after a join is not documented", call.start, call.end)
+        take = self._compiler.counted(call.arguments[0])
+        return lambda: made(take, parameter)
+
+    def _compiled(self, rewritten: list[tuple[Column, Node]]) -> list[tuple[str, Reader]]:
+        """Columns see the results and the columns before them, nothing else."""
+        scope = self._compiler.scope
+        scope.close([f"{PRIVATE}{number}" for number in range(len(self._makers))])
+        found = []
+        for column, node in rewritten:
+            found.append((column.name, self._compiler.value(node)))
+            scope.defined.add(column.name)
+        return found
+
+    def lines(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """Return a line a group, in an order that means nothing."""
+        groups: dict[Any, tuple[list[Any], list[Aggregate]]] = {}
+        readers = [read for _, read in self._groups]
+        for row in rows:
+            values = [read(row) for read in readers]
+            key = _key(values)
+            if key not in groups:
+                groups[key] = (values, [make() for make in self._makers])
+            for aggregate in groups[key][1]:
+                aggregate.add(row)
+        lines = [self._line(values, aggregates) for values, aggregates in groups.values()]
+        return iter(sorted(lines, key=Row.shuffle_key))
+
+    def _line(self, values: list[Any], aggregates: list[Aggregate]) -> Row:
+        given = {f"{PRIVATE}{number}": aggregate.result() for number, aggregate in enumerate(aggregates)}
+        line = Row(None, given=given)
+        made = {name: value for (name, _), value in zip(self._groups, values, strict=True)}
+        for name, read in self._columns:
+            made[name] = given[name] = read(line)
+        return Row(None, given=made)
+
+
+def _one(row: Row) -> int:
+    return 1
+
+
+def _key(values: list[Any]) -> Any:
+    for value in values:
+        if value is None:
+            raise Failed("rows without the field after `by` are not documented: guard with ispresent()")
+        if isinstance(value, dict | list):
+            raise Failed("lists and maps cannot stand after `by`")
+    return group_key(values[0]) if len(values) == 1 else tuple(map(group_key, values))
+
+
+def _calls(node: Node) -> Iterator[Call]:
+    if isinstance(node, Call):
+        yield node
+    for field in fields(node):
+        held = getattr(node, field.name)
+        for inner in held if isinstance(held, tuple) else (held,):
+            if isinstance(inner, Node):
+                yield from _calls(inner)
+
+
+def _percentage(node: Node) -> float:
+    if not isinstance(node, Literal) or isinstance(node.value, str | bool) or not 0 <= (node.value or 0) <= 100:
+        raise Malformed("a percentile is a number from 0 to 100", node.start, node.end)
+    return float(node.value or 0)
