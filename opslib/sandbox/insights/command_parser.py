@@ -3,25 +3,18 @@
 import re
 from collections.abc import Callable
 
-from opslib.sandbox.insights.patterns import compiled, glob
-from opslib.sandbox.insights.refusals import Malformed
-from opslib.sandbox.insights.source_parser import SourceParser
-from opslib.sandbox.insights.syntax import (
+from opslib.sandbox.insights.commands import (
     Accum,
     AddTotals,
     Autoregress,
-    Column,
-    Command,
     Dedup,
     Display,
     Expand,
-    Field,
     Fields,
     FillDown,
     Filter,
     Json,
     Limit,
-    Node,
     Parse,
     ParseCsv,
     ParseLogfmt,
@@ -30,6 +23,10 @@ from opslib.sandbox.insights.syntax import (
     Stats,
     Unnest,
 )
+from opslib.sandbox.insights.patterns import compiled, glob
+from opslib.sandbox.insights.refusals import Malformed
+from opslib.sandbox.insights.source_parser import SourceParser
+from opslib.sandbox.insights.syntax import Column, Command, Field, Node
 
 MAX_ROWS = 100_000
 _REFUSED = {

@@ -40,7 +40,7 @@ class Batch:
 
 def batches(events: Iterable[Batch] | Iterable[Event]) -> Iterator[Batch]:
     """Return events as batches; batches pass as they are."""
-    flow = iter(events)
+    flow: Iterator[Any] = iter(events)
     while chunk := list(islice(flow, 1)):
         if isinstance(chunk[0], Batch):
             yield chunk[0]

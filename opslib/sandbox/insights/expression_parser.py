@@ -25,6 +25,7 @@ from opslib.sandbox.insights.syntax import (
     Subquery,
     Within,
 )
+from opslib.sandbox.insights.values import plain
 
 _SIGNS = ("=", "==", "!=", "<", "<=", ">", ">=")
 _WORDS = {"true": True, "false": False, "null": None}
@@ -155,8 +156,10 @@ class ExpressionParser(Cursor):
 
     def _primary(self) -> Node:
         token = self.next
+        if token.kind == "number" and token.text.isdigit():
+            return Literal(int(token.text), start=token.start, end=self.take().end)
         if token.kind == "number":
-            value = int(token.text) if token.text.isdigit() else float(token.text)
+            value = float(token.text) if "." in token.text else plain(float(token.text))
             return Literal(value, start=token.start, end=self.take().end)
         if token.kind == "string":
             return Literal(token.value, start=token.start, end=self.take().end)

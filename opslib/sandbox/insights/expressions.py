@@ -7,7 +7,8 @@ from typing import Any
 
 from opslib.sandbox.insights import discovery, logic
 from opslib.sandbox.insights.events import Row
-from opslib.sandbox.insights.functions import FUNCTIONS, Function
+from opslib.sandbox.insights.function import Function
+from opslib.sandbox.insights.functions import FUNCTIONS
 from opslib.sandbox.insights.refusals import Failed, Malformed
 from opslib.sandbox.insights.scope import Scope
 from opslib.sandbox.insights.syntax import (
@@ -54,7 +55,8 @@ class Expressions:
     """Compiles expressions under the names that exist."""
 
     def __init__(self, text: str, scope: Scope, setting: Setting) -> None:
-        self.text, self.scope, self.setting = text, scope, setting
+        self.text, self.scope = text, scope
+        self.setting: Setting = setting
 
     def value(self, node: Node) -> Reader:
         """Return what computes a value; raises Malformed where the language has none."""
@@ -108,7 +110,7 @@ class Expressions:
                 return logic.within(self.value(node.subject), self._listing(node), negated=node.negated)
             case Literal(value=bool() as flag):
                 return lambda row: flag
-            case Call(name=name) if name in FUNCTIONS and FUNCTIONS[name].predicate:
+            case Call(name=name) if name not in FUNCTIONS or FUNCTIONS[name].predicate:
                 return _flag(self._call(node))
         raise Malformed("expected a comparison", node.start, node.end)
 

@@ -8,7 +8,7 @@ from opslib.sandbox.insights.refusals import Malformed
 _BLANK = re.compile(r"(?:\s+|#[^\n]*)*", re.ASCII)
 _TOKEN = re.compile(
     r"""(?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.]))
-      | (?P<period>\d+[A-Za-z]+(?![\w.]))
+      | (?P<period>\d[\w.]*)
       | (?P<string>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')
       | (?P<name>@{0,2}(?:[A-Za-z_][\w@]*|`[^`\n]+`)(?:\.(?:[\w@]+|`[^`\n]+`))*)
       | (?P<path>(?:\.(?:[\w@]+|`[^`\n]+`))+)

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from opslib.sandbox.insights.commands import Lookup
 from opslib.sandbox.insights.events import Row
 from opslib.sandbox.insights.refusals import Failed, Malformed
 from opslib.sandbox.insights.stages import Stage
-from opslib.sandbox.insights.syntax import Lookup
 from opslib.sandbox.insights.tables import LookupTable
 from opslib.sandbox.insights.values import written
 
@@ -42,24 +42,35 @@ def _line(table: LookupTable, index: dict[tuple[str, ...], list[int]], values: l
     return table.rows[found[0]] if found else None
 
 
-def joining(left: str, right: str, keys: tuple[list[Reader], list[Reader]], others: Any, *, outer: bool) -> Stage:
+def joining(
+    names: tuple[str, str],
+    keys: tuple[list[Reader], list[Reader]],
+    others: Callable[[], Iterator[Row]],
+    *,
+    outer: bool,
+) -> Stage:
     """Return `join`: a row a match, and with `outer` rows without a match once."""
 
     def stage(rows: Iterable[Row]) -> Iterator[Row]:
-        index: dict[tuple[str, ...], list[Row]] = {}
-        for other in others():
-            key = _joint(other, keys[1])
-            if key is not None:
-                index.setdefault(key, []).append(other)
-        if len(index) > MAX_JOIN_KEYS:
-            raise Failed(f"the right side of a join has more than {MAX_JOIN_KEYS} keys")
+        index = _indexed(others(), keys[1])
         for row in rows:
             key = _joint(row, keys[0])
-            matches = index.get(key, []) if key is not None else []
+            matches: list[Row | None] = [*index.get(key, [])] if key is not None else []
             for match in matches or ([None] if outer else []):
-                yield Row(None, given={left: row, right: match})
+                yield Row(None, given={names[0]: row, names[1]: match})
 
     return stage
+
+
+def _indexed(rows: Iterable[Row], readers: list[Reader]) -> dict[tuple[str, ...], list[Row]]:
+    index: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        key = _joint(row, readers)
+        if key is not None:
+            index.setdefault(key, []).append(row)
+    if len(index) > MAX_JOIN_KEYS:
+        raise Failed(f"the right side of a join has more than {MAX_JOIN_KEYS} keys")
+    return index
 
 
 def _joint(row: Row, keys: list[Reader]) -> tuple[str, ...] | None:

@@ -12,6 +12,7 @@ _PIECES = re.compile(
       | (?P<possessive>[*+?}]\+)""",
     re.VERBOSE | re.DOTALL | re.ASCII,
 )
+_INNER = re.compile(r"(\\.)|\[", re.DOTALL)
 _ESCAPES = "dDwWsSbBAzntrfvxa0"  # letters after a backslash that mean the same in both
 
 
@@ -21,6 +22,8 @@ def compiled(text: str, place: Node) -> tuple[re.Pattern[str], dict[int, str]]:
 
     def translated(match: re.Match[str]) -> str:
         _check_piece(match, place)
+        if match["class"]:
+            return "[" + _INNER.sub(lambda inner: inner[1] or r"\[", match[0][1:])  # re warns of a bare one
         if match["name"]:
             names.append(match["name"])
             return f"(?P<g{len(names)}>"

@@ -6,11 +6,13 @@ from itertools import islice
 from typing import Any
 
 from opslib.sandbox.insights.command_parser import CommandParser
+from opslib.sandbox.insights.commands import Limit, Selection, Stats
 from opslib.sandbox.insights.events import Batch, Event, Row, batches
 from opslib.sandbox.insights.expressions import Prepared, Setting
-from opslib.sandbox.insights.plan import Plan, Shown
+from opslib.sandbox.insights.pipeline import Shown
+from opslib.sandbox.insights.plan import Plan
 from opslib.sandbox.insights.refusals import Failed, Malformed
-from opslib.sandbox.insights.syntax import Command, Limit, Selection, Stats, Subquery
+from opslib.sandbox.insights.syntax import Command, Subquery
 from opslib.sandbox.insights.tables import LookupTable
 from opslib.sandbox.insights.values import written
 

@@ -1,10 +1,8 @@
 """Which command may stand where."""
 
-from opslib.sandbox.insights.refusals import Malformed
-from opslib.sandbox.insights.syntax import (
+from opslib.sandbox.insights.commands import (
     Accum,
     Autoregress,
-    Command,
     Dedup,
     Display,
     Expand,
@@ -18,6 +16,8 @@ from opslib.sandbox.insights.syntax import (
     Stats,
     Unnest,
 )
+from opslib.sandbox.insights.refusals import Malformed
+from opslib.sandbox.insights.syntax import Command
 
 MAX_STATS = 10
 SEQUENCES = (Accum, Autoregress, FillDown)
@@ -56,6 +56,13 @@ def _check_samples(commands: tuple[Command, ...]) -> None:
         ordered = any(isinstance(other, Sort | Dedup) for other in commands[:place])
         if isinstance(command, Limit) and command.anything and ordered:
             raise _refused("limit any after sort contradicts itself", command)
+
+
+def is_idle_sort(commands: tuple[Command, ...], place: int) -> bool:
+    """Tell whether a command is a sort whose order a later stats forgets."""
+    later = commands[place + 1 :]
+    read = bool(later) and isinstance(later[0], SEQUENCES)
+    return isinstance(commands[place], Sort) and not read and any(isinstance(other, Stats) for other in later)
 
 
 def matching_end(commands: tuple[Command, ...]) -> int:

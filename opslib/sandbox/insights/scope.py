@@ -5,7 +5,7 @@ from typing import Any
 
 from opslib.sandbox.insights import discovery
 from opslib.sandbox.insights.events import Row
-from opslib.sandbox.insights.refusals import Malformed
+from opslib.sandbox.insights.refusals import Failed, Malformed
 from opslib.sandbox.insights.syntax import Field, Node
 
 SYSTEM = frozenset({"@message", "@timestamp", "@ingestionTime", "@logStream", "@log", "@ptr"})
@@ -58,7 +58,7 @@ class Scope:
         for cut in range(len(field.parts) - 1, 0, -1):
             prefix, rest = ".".join(field.parts[:cut]), field.parts[cut:]
             if prefix in self.defined:
-                return lambda row: discovery.inside(row.given.get(prefix), rest, name)
+                return lambda row: discovery.inside(_structure(row.given.get(prefix), prefix), rest, name)
         if self.sides:
             return self._of_side(field, whole)
         if self.closed:
@@ -77,3 +77,9 @@ class Scope:
             return None if member is None else read(member)
 
         return of_side
+
+
+def _structure(value: Any, name: str) -> Any:
+    if value is None or isinstance(value, dict | list):
+        return value
+    raise Failed(f"{name} is defined here as text or number: what lies under it is not documented")

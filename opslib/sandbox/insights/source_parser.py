@@ -1,7 +1,8 @@
 """What reads beside the events of a query: SOURCE, subqueries, join and lookup tables."""
 
+from opslib.sandbox.insights.commands import Join, Lookup, Selection
 from opslib.sandbox.insights.expression_parser import ExpressionParser
-from opslib.sandbox.insights.syntax import Command, Comparison, Field, Join, Lookup, Node, Selection, Subquery
+from opslib.sandbox.insights.syntax import Command, Comparison, Field, Node, Subquery
 
 _MOST = {"nameprefix": 5, "accountidentifier": 20, "class": 1}
 _CLASSES = ("STANDARD", "INFREQUENT_ACCESS")

@@ -4,14 +4,16 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, replace
 from typing import Any
 
-from opslib.sandbox.insights.aggregates import AGGREGATES, REFUSED, Aggregate
+from opslib.sandbox.insights.aggregate import Aggregate
+from opslib.sandbox.insights.aggregates import AGGREGATES, REFUSED
+from opslib.sandbox.insights.commands import Stats
 from opslib.sandbox.insights.events import Row
 from opslib.sandbox.insights.expressions import Expressions
 from opslib.sandbox.insights.refusals import Failed, Malformed
-from opslib.sandbox.insights.syntax import Call, Column, Field, Literal, Node, Star, Stats
+from opslib.sandbox.insights.syntax import Call, Column, Field, Literal, Node, Star
 from opslib.sandbox.insights.values import group_key
 
-PRIVATE = "#"  # opens names that no query can write
+PRIVATE = "\n"  # opens names that no query can write, in backticks or out of them
 Reader = Callable[[Row], Any]
 Maker = Callable[[], Aggregate]
 
@@ -46,7 +48,7 @@ class Statistics:
         if isinstance(node, Call) and node.name in AGGREGATES:
             self._makers.append(self._maker(node))
             return Field((f"{PRIVATE}{len(self._makers) - 1}",), start=node.start, end=node.end)
-        changed = {}
+        changed: dict[str, Any] = {}
         for field in fields(node):
             held = getattr(node, field.name)
             if isinstance(held, Node):
