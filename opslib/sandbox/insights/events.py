@@ -84,7 +84,7 @@ class Row:
         self.tree = None
 
     def __repr__(self) -> str:
-        return f"Row({self.ptr!r}, {sorted(self.given.items(), key=lambda item: item[0])})"
+        return f"Row({self.ptr!r}, {list(self.given.values())})"
 
     @property
     def ptr(self) -> str:

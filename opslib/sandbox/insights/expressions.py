@@ -110,6 +110,9 @@ class Expressions:
                 return logic.within(self.value(node.subject), self._listing(node), negated=node.negated)
             case Literal(value=bool() as flag):
                 return lambda row: flag
+            case Call(name="ispresent", arguments=(Field() as field,)):
+                present = self.value(field)
+                return lambda row: present(row) is not None
             case Call(name=name) if name not in FUNCTIONS or FUNCTIONS[name].predicate:
                 return _flag(self._call(node))
         raise Malformed("expected a comparison", node.start, node.end)

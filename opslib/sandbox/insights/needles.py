@@ -1,6 +1,6 @@
 """Texts that a message must hold to pass a filter, so that most events are dropped before their JSON is read."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from opslib.sandbox.insights.syntax import Both, Comparison, Either, Field, Like, Literal, Node, Within
@@ -14,19 +14,19 @@ class Clause(NamedTuple):
     exact: bool
 
 
-def clauses(node: Node, reads_event: Callable[[Field], bool]) -> list[Clause]:
-    """Return what every message that passes a filter has."""
+def clauses(node: Node) -> list[Clause]:
+    """Return what every message that passes a filter has; the fields in it must be those of the events."""
     if isinstance(node, Both):
-        return clauses(node.left, reads_event) + clauses(node.right, reads_event)
+        return clauses(node.left) + clauses(node.right)
     if isinstance(node, Either):
-        left, right = clauses(node.left, reads_event), clauses(node.right, reads_event)
+        left, right = clauses(node.left), clauses(node.right)
         return [_merged(left[0], right[0])] if left and right else []
     if isinstance(node, Like) and not node.negated:
-        return _of_like(node, reads_event)
+        return _of_like(node)
     if isinstance(node, Comparison) and node.sign == "=" and isinstance(node.right, Literal):
-        return _of_values(node.left, [node.right.value], reads_event)
+        return _of_values(node.left, [node.right.value])
     if isinstance(node, Within) and not node.negated and isinstance(node.items, tuple):
-        return _of_values(node.subject, [item.value for item in node.items], reads_event)
+        return _of_values(node.subject, [item.value for item in node.items])
     return []
 
 
@@ -34,9 +34,9 @@ def _merged(left: Clause, right: Clause) -> Clause:
     return Clause(left.texts + right.texts, left.exact and right.exact)
 
 
-def _of_like(node: Like, reads_event: Callable[[Field], bool]) -> list[Clause]:
+def _of_like(node: Like) -> list[Clause]:
     field, text = node.subject, node.pattern
-    if not isinstance(field, Field) or not isinstance(text, str) or not text or not reads_event(field):
+    if not isinstance(field, Field) or not isinstance(text, str) or not text:
         return []
     if field.name == "@message":
         return [Clause((text,), True)]
@@ -44,8 +44,8 @@ def _of_like(node: Like, reads_event: Callable[[Field], bool]) -> list[Clause]:
     return [Clause((text,), False)] if _in_json(field, text) and spelled_out else []
 
 
-def _of_values(field: Node, values: Sequence[object], reads_event: Callable[[Field], bool]) -> list[Clause]:
-    if not isinstance(field, Field) or not reads_event(field):
+def _of_values(field: Node, values: Sequence[object]) -> list[Clause]:
+    if not isinstance(field, Field):
         return []
     texts = tuple(value for value in values if isinstance(value, str) and value and number(value) is None)
     if len(texts) < len(values):

@@ -32,7 +32,7 @@ def add_display(pipeline: Pipeline, command: Display) -> None:
 def add_filter(pipeline: Pipeline, command: Filter) -> None:
     """Add `filter`."""
     if pipeline.at_front:
-        pipeline.clauses += needles.clauses(command.test, pipeline.scope.reads_event)
+        pipeline.clauses += needles.clauses(command.test)
     pipeline.add(stages.passing(pipeline.compiler.truth(command.test)))
 
 

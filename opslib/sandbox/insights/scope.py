@@ -45,11 +45,6 @@ class Scope:
         scope.sides, scope._taken = {left: self, right: other}, self._taken | other._taken
         return scope
 
-    def reads_event(self, field: Field) -> bool:
-        """Tell whether a field is read from the event as it came."""
-        prefixes = (".".join(field.parts[:cut]) for cut in range(1, len(field.parts) + 1))
-        return not self.closed and not self.sides and not any(prefix in self.defined for prefix in prefixes)
-
     def reader(self, field: Field, *, whole: bool = False) -> Reader:
         """Return what reads a field of a row; raises Malformed when there is none of that name."""
         name = field.name

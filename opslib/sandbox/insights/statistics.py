@@ -1,5 +1,6 @@
 """`stats`: rows to one line a group."""
 
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, replace
 from typing import Any
@@ -11,7 +12,7 @@ from opslib.sandbox.insights.events import Row
 from opslib.sandbox.insights.expressions import Expressions
 from opslib.sandbox.insights.refusals import Failed, Malformed
 from opslib.sandbox.insights.syntax import Call, Column, Field, Literal, Node, Star
-from opslib.sandbox.insights.values import group_key
+from opslib.sandbox.insights.values import Stamp, group_key
 
 PRIVATE = "\n"  # opens names that no query can write, in backticks or out of them
 Reader = Callable[[Row], Any]
@@ -89,13 +90,14 @@ class Statistics:
         readers = [read for _, read in self._groups]
         for row in rows:
             values = [read(row) for read in readers]
-            key = _key(values)
-            if key not in groups:
-                groups[key] = (values, [make() for make in self._makers])
-            for aggregate in groups[key][1]:
+            key = tuple([_key(value) for value in values])
+            group = groups.get(key)
+            if group is None:
+                group = groups[key] = (values, [make() for make in self._makers])
+            for aggregate in group[1]:
                 aggregate.add(row)
-        lines = [self._line(values, aggregates) for values, aggregates in groups.values()]
-        return iter(sorted(lines, key=Row.shuffle_key))
+        shuffled = sorted(groups.items(), key=lambda item: zlib.crc32(repr(item[0]).encode()))
+        return (self._line(*group) for _, group in shuffled)
 
     def _line(self, values: list[Any], aggregates: list[Aggregate]) -> Row:
         given = {f"{PRIVATE}{number}": aggregate.result() for number, aggregate in enumerate(aggregates)}
@@ -110,13 +112,15 @@ def _one(row: Row) -> int:
     return 1
 
 
-def _key(values: list[Any]) -> Any:
-    for value in values:
-        if value is None:
-            raise Failed("rows without the field after `by` are not documented: guard with ispresent()")
-        if isinstance(value, dict | list):
-            raise Failed("lists and maps cannot stand after `by`")
-    return group_key(values[0]) if len(values) == 1 else tuple(map(group_key, values))
+def _key(value: Any) -> Any:
+    kind = type(value)
+    if kind is str or kind is Stamp:
+        return value
+    if value is None:
+        raise Failed("rows without the field after `by` are not documented: guard with ispresent()")
+    if isinstance(value, dict | list):
+        raise Failed("lists and maps cannot stand after `by`")
+    return group_key(value)
 
 
 def _calls(node: Node) -> Iterator[Call]:

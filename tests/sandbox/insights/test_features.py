@@ -49,6 +49,8 @@ FILTERS: list[tuple[str, Given, str, Rows]] = [
     ("!= behind a guard", LINES, "filter ispresent(d) and d != 10 | fields d", [{"d": "30"}]),
     ("a guard behind !=", LINES, "filter d != 10 and ispresent(d) | fields d", [{"d": "30"}]),
     ("not in behind a guard", LINES, "filter ispresent(d) and d not in [10] | fields d", [{"d": "30"}]),
+    ("not of what is false anyway", LINES[:1], 'filter not (s = "z" and zz = 1) | fields s', [{"s": "a"}]),
+    ("the left of and guards the right", [(0, {"s": "x"}), (1, {"s": "7"})], "filter isNumeric(s) and s > 3 | fields s", [{"s": "7"}]),
     ("or with what is missing", LINES, 'filter d = 99 or s = "b" | fields s', [{"s": "b"}]),
     ("or ispresent", LINES, 'filter s != "a" or !ispresent(s) | stats count(*) as n', [{"n": "2"}]),
     ("not like a pattern", [(0, "GET /"), (1, "POST /")], "filter @message not like /^GET/ | fields @message", [{"@message": "POST /"}]),
