@@ -14,18 +14,19 @@ _NUMERIC = {int, float, Stamp}
 
 def newest_first(rows: Iterable[Row]) -> Iterator[Row]:
     """Return rows by time, latest first; ties fall by chance, always the same."""
-    timed = []
+    listed, ranks = [], []
     for row in rows:
         row.forget()
-        timed.append((-row.batch.timestamps[row.index], row))  # type: ignore[union-attr]
-    return _tied(timed)
+        listed.append(row)
+        ranks.append(-row.batch.timestamps[row.index])  # type: ignore[union-attr]
+    return _ranked(listed, ranks)
 
 
 def arranged(rows: Iterable[Row], keys: list[tuple[Reader, bool]]) -> Iterator[Row]:
     """Return rows by their keys, of which some descend."""
     listed, columns = _keyed(rows, [read for read, _ in keys])
     ranks = [_ranks(column, descends) for column, (_, descends) in zip(columns, keys, strict=True)]
-    return _tied(list(zip(ranks[0] if len(ranks) == 1 else zip(*ranks, strict=True), listed, strict=True)))
+    return _ranked(listed, ranks[0] if len(ranks) == 1 else list(zip(*ranks, strict=True)))
 
 
 def _keyed(rows: Iterable[Row], readers: list[Reader]) -> tuple[list[Row], list[list[Any]]]:
@@ -55,10 +56,10 @@ def _ranks(values: list[Any], descends: bool) -> list[Any]:
     return [-rank[key] if descends else rank[key] for key in keys]
 
 
-def _tied(keyed: list[tuple[Any, Row]]) -> Iterator[Row]:
-    keyed.sort(key=lambda pair: pair[0])
-    for _, tied in groupby(keyed, key=lambda pair: pair[0]):
-        members = [row for _, row in tied]
+def _ranked(listed: list[Row], ranks: list[Any]) -> Iterator[Row]:
+    places = sorted(range(len(listed)), key=ranks.__getitem__)
+    for _, tied in groupby(places, key=ranks.__getitem__):
+        members = [listed[place] for place in tied]
         yield from sorted(members, key=Row.shuffle_key) if len(members) > 1 else members
 
 

@@ -100,12 +100,13 @@ class Statistics:
         return (self._line(*group) for _, group in shuffled)
 
     def _line(self, values: list[Any], aggregates: list[Aggregate]) -> Row:
-        given = {f"{PRIVATE}{number}": aggregate.result() for number, aggregate in enumerate(aggregates)}
+        given = {name: value for (name, _), value in zip(self._groups, values, strict=True)}
         line = Row(None, given=given)
-        made = {name: value for (name, _), value in zip(self._groups, values, strict=True)}
+        for number, aggregate in enumerate(aggregates):
+            given[f"{PRIVATE}{number}"] = aggregate.result()
         for name, read in self._columns:
-            made[name] = given[name] = read(line)
-        return Row(None, given=made)
+            given[name] = read(line)
+        return line
 
 
 def _one(row: Row) -> int:
