@@ -8,18 +8,17 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
 
 from opslib.sandbox.clock import Clock
-from opslib.sandbox.insights import Answer, Event, Failed, Query
-from opslib.sandbox.log_store import LogStore
+from opslib.sandbox.insights import Answer, Batch, Failed, Query
+from opslib.sandbox.log_store import Columns, LogStore
 from opslib.sandbox.logs_api import ACCOUNT
 from opslib.sandbox.service_errors import ServiceError
 
 logger = logging.getLogger(__name__)
 MAX_CONCURRENT = 100
 KEPT_ROWS = 1_000_000  # over all results; the oldest results go first
-CHECK_EVERY = 2048  # events between two looks at whether the query was stopped
+BATCH = 8192  # events between two looks at whether the query was stopped
 _IDS = uuid.UUID("6f70736c-6962-4000-8000-73616e64626f")
 
 
@@ -141,28 +140,32 @@ class QueryRuns:
             source=lambda groups: self._known_events(run, groups),
         )
 
-    def _known_events(self, run: Run, groups: Iterable[str]) -> Iterator[Event]:
+    def _known_events(self, run: Run, groups: Iterable[str]) -> Iterator[Batch]:
         wanted = list(groups)
         for group in wanted:
             if group not in self._store.groups:
                 raise Failed(f"Log group '{group}' does not exist for account ID '{ACCOUNT}'")
         return self._events(run, wanted)
 
-    def _events(self, run: Run, groups: Iterable[str]) -> Iterator[Event]:
+    def _events(self, run: Run, groups: Iterable[str]) -> Iterator[Batch]:
         now = self._clock.now_ms()
         for name in groups:
             columns = self._store.copy(name, run.asked.start_ms, run.asked.end_ms, now)
-            prefix, streams = self._store.groups[name].pointer_prefix, columns.streams
-            rows: Any = zip(
-                columns.timestamps,
-                columns.messages,
-                columns.stream_of,
-                columns.ingestions,
-                columns.sequences,
-                strict=True,
-            )
-            for count, (timestamp, message, stream, ingestion, sequence) in enumerate(rows):
-                if count % CHECK_EVERY == 0 and run.stopped.is_set():
+            prefix = self._store.groups[name].pointer_prefix
+            for low in range(0, len(columns), BATCH):
+                if run.stopped.is_set():
                     raise Stopped
-                pointer = f"{prefix}{timestamp:x}.{sequence:x}"
-                yield Event(timestamp, message, streams[stream], name, ingestion, pointer)
+                yield _batch(columns, prefix, low)
+
+
+def _batch(columns: Columns, prefix: str, low: int) -> Batch:
+    """Return some events as columns; a pointer is only made for a row that is shown."""
+    high = low + BATCH
+    return Batch(
+        columns.group,
+        columns.timestamps[low:high],
+        columns.messages[low:high],
+        [columns.streams[number] for number in columns.stream_of[low:high]],
+        columns.ingestions[low:high],
+        lambda place: f"{prefix}{columns.timestamps[low + place]:x}.{columns.sequences[low + place]:x}",
+    )
