@@ -1,0 +1,75 @@
+"""A browser of the machine and a lab on a copy of the project."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from opslib.sandbox.control import Sandbox
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+ROOT = Path(__file__).parents[2]
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A headless Chromium of this machine."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    """A page of its own, without cookies of the test before."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def lab(sandbox: Sandbox, tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """A lab on a copy of the project, so that its records lie aside; yields its address and the copy."""
+    project = tmp_path / "project"
+    shutil.copytree(ROOT / "notebooks", project / "notebooks")
+    (project / "pyproject.toml").write_text("")
+    command = [str(Path(sys.executable).with_name("opslib")), "lab", "--no-browser"]
+    process = subprocess.Popen(
+        command,
+        cwd=project,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, **sandbox.environ, "JUPYTERLAB_WORKSPACES_DIR": str(tmp_path / "workspaces")},
+    )
+    said: list[str] = []
+    threading.Thread(target=lambda: said.extend(process.stdout or []), daemon=True).start()
+    yield _address(said), project
+    process.send_signal(signal.SIGTERM)
+    process.wait(60)
+
+
+def _address(said: list[str]) -> str:
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        if found := re.search(r"http://127\.0\.0\.1:\d+/\S*token=\w+", "".join(list(said))):
+            return found[0]
+        threading.Event().wait(0.1)
+    raise AssertionError("the lab gave no address:\n" + "".join(said)[-2000:])
