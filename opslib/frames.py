@@ -30,7 +30,7 @@ def write(file: Path, frame: pd.DataFrame) -> None:
             written[column] = frame[column].map(_cell, na_action="ignore")
     text = written.to_csv(index=False, na_rep=_MISSING, lineterminator="\n", quoting=csv.QUOTE_ALL)
     about = {"types": types, "attrs": frame.attrs}
-    file.write_bytes(redact.text(text).encode("utf-8", errors="backslashreplace"))  # no newline translation
+    file.write_bytes(text.encode("utf-8", errors="backslashreplace"))  # no newline translation
     file.with_suffix(".json").write_text(
         redact.text(json.dumps(about, ensure_ascii=False, indent=1, default=str)), encoding="utf-8"
     )
@@ -84,7 +84,7 @@ def _typed(column: Any, kind: str) -> Any:
 
 
 def _cell(value: Any) -> Any:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    text = redact.text(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
     return f"'{text}" if text.startswith((*_FORMULA, "'")) else text
 
 

@@ -12,7 +12,8 @@ from collections.abc import Callable
 _NAMED = r"""(?ix) \b( [\w.-]*? (?: passw(?:or)?d | passphrase | pwd | secret(?:[_-]?access)?(?:[_-]?key)? | api[_-]?key
     | access[_-]?token | refresh[_-]?token | id[_-]?token | session[_-]?token | auth[_-]?token | routing[_-]?key
     | integration[_-]?key | private[_-]?key | client[_-]?secret | token | credential s? | cookie ) )
-    ( \\?["']? \s* [:=] \s* ) ( \\?["'](?:[^"'\\]|\\(?!["']).)*\\?["'] | [^\s,;&"'{}\\<>]+ )"""
+    ( \\*["']? \s* [:=] \s* )
+    ( "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*' | (?P<quote>\\+["'])(?:(?!(?<!\\)(?P=quote)).)*(?<!\\)(?P=quote) | [^\s,;&"'{}\\<>]+ )"""
 
 # (what stands at the front of the text, cheap to look for; the pattern; the replacement)
 _RULES: list[tuple[tuple[str, ...], re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
@@ -66,7 +67,7 @@ def _harmless(found: str) -> bool:
 
 def _quoted(found: str) -> str:
     """Keep the quotes, so that JSON stays JSON."""
-    opening = re.match(r"\\?[\"']", found)
+    opening = re.match(r"\\*[\"']", found)
     return f"{opening[0]}[redacted]{opening[0]}" if opening else "[redacted]"
 
 

@@ -46,3 +46,10 @@ def test_an_error_reads_back(tmp_path: Path) -> None:
     )
     back = frames.read(tmp_path / "jobs.csv")
     assert isinstance(back, SourceError) and (back.what, back.sight) == ("no way to the database", "denied")
+
+
+def test_no_secret_in_the_file(tmp_path: Path) -> None:
+    message = '{"request_id":"req-secret0001","password":"hunter2hunter","note":"kept"}'
+    frames.write(tmp_path / "lines.csv", pd.DataFrame({"@message": [message], "who": ["taro@example.co.jp"]}))
+    written = (tmp_path / "lines.csv").read_text()
+    assert "hunter2" not in written and "taro" not in written and "kept" in written

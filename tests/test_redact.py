@@ -1,5 +1,7 @@
 """No planted secret survives, and nothing else is touched."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,6 +38,15 @@ PLAIN = [
 @pytest.mark.parametrize(("text", "secret"), SECRETS.items())
 def test_secrets_go(text: str, secret: str) -> None:
     assert secret not in redact.text(text)
+
+
+@pytest.mark.parametrize("depth", range(4))
+def test_secrets_go_however_deep_the_json_is_nested(depth: int) -> None:
+    text: object = {"password": 'hunter2 "x" hunter3', "kept": 1}
+    for _ in range(depth + 1):
+        text = json.dumps(text)
+    assert isinstance(text, str)
+    assert "hunter" not in redact.text(text) and "kept" in redact.text(text)
 
 
 @pytest.mark.parametrize("text", PLAIN)
