@@ -190,7 +190,9 @@ def _validated(values: dict[str, Any], *, name: str, origin: str) -> Environment
     try:
         return Environment(**{**values, "name": name})
     except ValidationError as error:
-        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")  # a typo is why another is missing
+        first = min(
+            error.errors(), key=lambda found: found["type"] != "extra_forbidden"
+        )  # a typo is why another is missing
         key = ".".join(str(part) for part in first["loc"])
         sections: dict[str, type[BaseModel]] = {"database": Database, "services": Services}
         section = sections.get(str(first["loc"][0]), Environment)

@@ -178,7 +178,7 @@ def _next(steps: tuple[Next, ...]) -> str:
 
 def table_html(frame: pd.DataFrame, *, rows: int = ROWS) -> str:
     """Return a table: numbers right, text left, at most `rows` rows and "20 of 431"; rows whose column FLAG is true are tinted."""
-    shown = frame.head(rows)
+    shown, total = frame.head(frame.attrs.get("rows", rows)), frame.attrs.get("total", len(frame))
     columns = [column for column in frame.columns if column != FLAG]
     numeric = {column for column in columns if shown[column].dtype.kind in "if"}
     short = {column for column in columns if shown[column].map(lambda value: len(str(value))).max() <= SHORT} | numeric
@@ -188,8 +188,8 @@ def table_html(frame: pd.DataFrame, *, rows: int = ROWS) -> str:
     )
     body = "".join(_row(record, columns, numeric, short, bool(record.get(FLAG))) for record in shown.to_dict("records"))
     more = (
-        f'<div style="color:#5f6c7b;font-size:12px">{len(shown)} of {len(frame)}; all of them are in the record under data/</div>'
-        if len(frame) > len(shown)
+        f'<div style="color:#5f6c7b;font-size:12px">{len(shown)} of {total}; all of them are in the record under data/</div>'
+        if total > len(shown)
         else ""
     )
     return (f'<div style="overflow-x:auto"><table style="table-layout:auto;border-collapse:collapse;font:13px/1.45 {FONT};color:#1f2933;width:100%;margin:4px 0 8px;background:#fff">'

@@ -91,6 +91,12 @@ class Result:
         if self.verdict is Verdict.OK and self.sight is not Sight.COMPLETE:
             object.__setattr__(self, "verdict", Verdict.UNKNOWN)
 
+    @property
+    def blind(self) -> bool:
+        """Tell whether this answer, or a part of it, could not be seen whole; unknown is blind whatever the reason."""
+        unseen = self.sight in BLIND or any(part.sight in BLIND for part in self.parts)
+        return unseen or self.verdict is Verdict.UNKNOWN
+
     def part(self, name: str) -> Result:
         """Return the part of that name; raises KeyError that lists the names there are."""
         for part in self.parts:
@@ -99,7 +105,7 @@ class Result:
         raise KeyError(f"{self.name} has no part {name!r}; it has {', '.join(part.name for part in self.parts)}")
 
     def open_next(self, index: int = 0) -> str:
-        """Return the command that opens the next runbook; in the lab, a link is drawn beside it."""
+        """Return the command that opens the next runbook."""
         if not self.next:
             return f"{self.name} names no next runbook"
         return self.next[index].command()
@@ -137,5 +143,5 @@ def overall(results: Iterable[Result]) -> tuple[Verdict, str]:
     verdict = next(
         (worst for worst in _WORST_FIRST if any(result.verdict is worst for result in seen)), Verdict.UNKNOWN
     )
-    blind = sum(result.sight in BLIND or any(part.sight in BLIND for part in result.parts) for result in seen)
+    blind = sum(result.blind for result in seen)
     return verdict, f"{blind} of {len(seen)} checks blind"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opslib import aws, config, frames
-from opslib.errors import ConfigError, OpsError, RecordError, SandboxDown, SourceError
+from opslib.errors import IdentityError, OpsError, RecordError, SourceError
 from opslib.result import Result
 from opslib.window import Window, parse
 
@@ -56,6 +56,11 @@ class Run:
         """Return the given window, or the default span back from now."""
         return self.window or parse(default, now=self.now, zone=self.environment.zone)
 
+    @property
+    def deadline(self) -> float:
+        """Return how many seconds one source may take: short while somebody waits, longer on schedule."""
+        return DEADLINE_SECONDS[self.mode]
+
     def facts(self, *, deadline_s: float | None = None, **fetches: Callable[[], pd.DataFrame]) -> dict[str, Fact]:
         """Ask several sources at once and keep their answers as data/<name>.csv.
 
@@ -64,7 +69,7 @@ class Run:
         """
         if self.replayed:
             return {name: self._remembered(name) for name in fetches}
-        limit = deadline_s or DEADLINE_SECONDS[self.mode]
+        limit = deadline_s or self.deadline
         pool = ThreadPoolExecutor(max_workers=max(len(fetches), 1))
         try:
             waiting = {name: pool.submit(fetch) for name, fetch in fetches.items()}
@@ -201,8 +206,13 @@ def _outcome(name: str, future: Any, left: float, limit: float) -> Fact:
         return Fact(
             name, error=SourceError(f"no answer in {limit:g} s", why=f"{name} took longer", fix="run this cell again")
         )
-    except (SandboxDown, ConfigError, SourceError) as error:
+    except IdentityError:
+        raise  # without an identity no part can answer
+    except OpsError as error:
         return Fact(name, error=error)
+    except Exception as error:  # a source that breaks takes only its own part along, and says so
+        said = f"{type(error).__name__}: {error}"
+        return Fact(name, error=SourceError(f"{name} broke unexpectedly", why=said, fix="tell the authors of opslib"))
 
 
 def utc_text(moment: datetime) -> str:

@@ -32,7 +32,7 @@ def traced(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = command("run", "trace-request", "-p", f"request_id={PLANTED}", reports=reports)
     assert done.returncode == 1, done.stdout + done.stderr
     assert (
-        "POST /checkout failed with 500 after 4.8 s: api waited 4.3 s for row lock on stock (LockTimeout)."
+        "POST /checkout failed with 500 after 4.8 s: api waited 4.3 s for row lock on stock (LockTimeout); its job stock-release failed."
         in done.stdout
     )
     return next(reports.glob("sandbox/*/*/*/*"))
@@ -159,8 +159,77 @@ def test_plain_text_of_other_systems_is_traced(running_sandbox, tmp_path: Path) 
     lines += [f"compute 2017-05-16 00:00:{n:02}.700 INFO vm [{wanted}0 - -] another one" for n in range(3)]
     (tmp_path / "old.log").write_text("\n".join(lines) + "\n")
     used = running_sandbox()
-    done = command("sandbox", "load-logs", str(tmp_path / "old.log"), "--pattern", PLAIN, "--zone", "UTC", reports=tmp_path)
+    done = command(
+        "sandbox", "load-logs", str(tmp_path / "old.log"), "--pattern", PLAIN, "--zone", "UTC", reports=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     trace = requests.trace(opslib.start(), request_id=wanted)
     assert trace.facts["lines"] == "8" and trace.facts["services"] == "2" and trace.sight is Sight.COMPLETE
     assert used.endpoint
+
+
+def test_a_window_that_cuts_the_request_is_looked_beyond(sandbox: Sandbox) -> None:
+    trace = requests.trace(opslib.start(window="2026-11-05 11:31:20/11:31:22 JST"), request_id=PLANTED)
+    assert trace.verdict is Verdict.CRITICAL and "failed with 500" in trace.sentence and trace.facts["lines"] == "16"
+
+
+def test_silence_is_only_said_of_searched_groups(sandbox: Sandbox) -> None:
+    trace = requests.trace(opslib.start(), request_id=PLANTED, log_groups="/shop/api")
+    assert "silent" not in trace.part("timeline").sentence
+
+
+def test_a_pattern_that_matches_nothing_is_named(sandbox: Sandbox) -> None:
+    trace = requests.trace(opslib.start(), request_id=PLANTED, log_groups="/ecs/typo/*, /shop/*")
+    assert trace.sight is Sight.PARTIAL and "no log group matches /ecs/typo/*" in trace.reason
+
+
+def test_a_cut_id_is_told_of(sandbox: Sandbox) -> None:
+    trace = requests.trace(opslib.start(), request_id=PLANTED[:-2])
+    assert trace.verdict is Verdict.UNKNOWN and trace.blind and "16 lines with a longer id" in trace.reason
+
+
+def test_the_next_search_holds_the_one_before(sandbox: Sandbox) -> None:
+    run = opslib.start(window="2026-11-04 10:00/11:00 UTC")
+    step = requests.trace(run, request_id="req-000000000000").next[0]
+    wider = opslib.start(window=step.parameters["window"]).window
+    assert run.window and wider and wider.start < run.window.start and wider.end > run.window.end
+
+
+def load(tmp_path: Path, *lines: tuple[str, dict[str, object]]) -> None:
+    """Load JSON lines, each with its time, into group /other/app of the running sandbox."""
+    text = "".join(json.dumps({"time": time, "request_id": "req-odd0000001", **line}) + "\n" for time, line in lines)
+    (tmp_path / "app.jsonl").write_text(text)
+    done = command("sandbox", "load-logs", str(tmp_path / "app.jsonl"), "--group", "/other/app", reports=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_odd_and_hostile_values_take_only_their_part_along(running_sandbox, tmp_path: Path) -> None:
+    running_sandbox()
+    hostile = {"kind": 'x" | fields @message\n#', "message": "<script>alert(1)</script>"}
+    load(tmp_path, ("2026-11-05T02:00:00Z", {"level": "INFO", "route": "/a\tb", "message": "in"}),
+         ("2026-11-05T02:00:01Z", {"level": "ERROR", "error": hostile, "duration_ms": 1e300, "message": "out"}))  # fmt: skip
+    trace = requests.trace(opslib.start(), request_id="req-odd0000001")
+    assert trace.verdict is Verdict.WARN and trace.sight is Sight.PARTIAL
+    assert "cannot go into a log query" in trace.reason and "failed" in trace.sentence
+
+
+def test_an_early_error_is_found_behind_a_late_line(running_sandbox, tmp_path: Path) -> None:
+    running_sandbox()
+    load(tmp_path, ("2026-11-04T22:00:00Z", {"level": "ERROR", "status": 500, "duration_ms": 40, "message": "boom"}),
+         ("2026-11-05T02:30:00Z", {"level": "INFO", "message": "cleaned up"}))  # fmt: skip
+    trace = requests.trace(opslib.start(), request_id="req-odd0000001")
+    assert "failed with 500" in trace.sentence and trace.facts["lines"] == "2"
+
+
+def test_a_throttled_answer_says_so_and_not_that_stopping_failed(running_sandbox) -> None:
+    broken = running_sandbox()
+    broken.fault(service="logs", operation="GetQueryResults", kind="throttling")
+    trace = requests.trace(opslib.start(), request_id=PLANTED)
+    assert trace.verdict is Verdict.UNKNOWN and "throttled" in trace.reason and "StopQuery" not in trace.reason
+
+
+def test_a_denied_look_into_quiet_groups_leaves_the_rest(running_sandbox) -> None:
+    broken = running_sandbox()
+    broken.fault(service="logs", operation="DescribeLogStreams", kind="access-denied")
+    trace = requests.trace(opslib.start(), request_id="req-000000000000")
+    assert trace.sight is Sight.PARTIAL and "searched /shop/api" in trace.reason and "denied" in trace.reason

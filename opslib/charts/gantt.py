@@ -86,7 +86,7 @@ def _gaps(axes: Any, gaps: pd.DataFrame, total: float, count: int) -> None:
 
 
 def _frame(axes: Any, spans: pd.DataFrame, total: float, unit: str, narrow: bool) -> None:
-    axes.set_yticks(range(len(spans)), [visible(lane) for lane in spans["lane"]], color=INK)
+    axes.set_yticks(range(len(spans)), [_named(lane, 14 if narrow else 24) for lane in spans["lane"]], color=INK)
     axes.set_ylim(len(spans) - 0.05, -0.75)
     axes.set_xlim(min(0.0, float(spans["start_ms"].min(skipna=True))), total * (1.3 if narrow else 1.16))
     axes.grid(axis="x")
@@ -95,3 +95,9 @@ def _frame(axes: Any, spans: pd.DataFrame, total: float, unit: str, narrow: bool
     axes.set_xlabel(unit)
     if narrow:
         axes.locator_params(axis="x", nbins=4)
+
+
+def _named(lane: str, longest: int) -> str:
+    """Return a lane's name, its middle cut out when the drawing would have no room left."""
+    shown = visible(lane)
+    return shown if len(shown) <= longest else f"{shown[: longest // 2]}…{shown[-longest // 2 + 1 :]}"

@@ -9,7 +9,7 @@ from opslib.checks.request_story import Story, seconds_text, shortened
 from opslib.database import query_text
 from opslib.display import FLAG
 from opslib.result import Result, Sight, Source, Verdict
-from opslib.sources.log_lines import FAILING
+from opslib.sources.log_lines import failing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,7 @@ def timeline(story: Story, source: Source) -> Result:
     marks = lines.assign(
         lane=lines["service"],
         ms=lines["at_ms"],
-        error=lines["level"].isin(FAILING) | (lines["error_kind"] != ""),
+        error=failing(lines),
         first_error=lines.index == story.first_error,
     )[["lane", "ms", "error", "first_error"]]
     sentence = _timeline_sentence(story)
@@ -37,7 +37,7 @@ def timeline(story: Story, source: Source) -> Result:
 
 def _timeline_sentence(story: Story) -> str:
     heard = story.spans[story.spans["lines"] > 0]
-    said = [f"{len(heard)} services in {seconds_text(float(heard['end_ms'].max()))}"]
+    said = [f"{counted(len(heard), 'service')} in {seconds_text(float(heard['end_ms'].max()))}"]
     said += [f"{gap.label}" for gap in story.gaps.itertuples()]
     said += [f"the clock of {service} is at least {behind:.0f} ms behind" for service, behind in story.skewed.items()]
     silent = list(story.spans.loc[story.spans["lines"] == 0, "lane"])
@@ -45,30 +45,45 @@ def _timeline_sentence(story: Story) -> str:
     return "; ".join(said) + "."
 
 
-def lines(run: Run, story: Story, source: Source, kept: str) -> Result:
-    """Show the lines themselves, with the time since the line before."""
+def lines(run: Run, story: Story, source: Source, kept: str, *, longer: int = 0) -> Result:
+    """Show the lines themselves, with the time since the line before: all of few, of many those near errors and ends."""
     import pandas as pd
 
     local = story.lines["time"].dt.tz_convert(str(run.environment.timezone))
+    clock = "%H:%M:%S.%f" if local.dt.date.nunique() == 1 else "%m-%d %H:%M:%S.%f"
     table = pd.DataFrame({
-        f"time ({run.environment.timezone})": local.dt.strftime("%H:%M:%S.%f").str[:-3],
+        f"time ({run.environment.timezone})": local.dt.strftime(clock).str[:-3],
         "+ms": story.lines["at_ms"].diff().fillna(0).round(0).astype(int),
         "service": story.lines["service"], "level": story.lines["level"], "line": [_line(row) for row in story.lines.itertuples()],
         FLAG: story.lines.index == story.first_error,
     })  # fmt: skip
-    errors = int(story.lines["level"].isin(FAILING).sum())
-    sentence = (
-        f"{counted(len(table), 'line')}, {errors} of them errors"
-        + (
-            f"; the first one is marked: {shortened(_line(story.lines.loc[story.first_error]))}"
-            if story.first_error is not None
-            else ""
-        )
-        + "."
+    errors = int(failing(story.lines).sum())
+    said = [f"{counted(len(table), 'line')}, {errors} of them {'an error' if errors == 1 else 'errors'}"]
+    said += (
+        [f"the first one is marked: {shortened(_line(story.lines.loc[story.first_error]))}"]
+        if story.first_error is not None
+        else []
     )
-    return Result(
-        "lines", "Lines", Verdict.WARN if errors else Verdict.OK, sentence, table=table, sources=(source,), data=(kept,)
-    )
+    said += [f"{counted(longer, 'line')} with a longer id left out"] if longer else []
+    chosen = _telling(story)
+    shown = table.loc[chosen]
+    shown.attrs.update(rows=len(chosen), total=len(table))
+    verdict = Verdict.WARN if errors else Verdict.OK
+    return Result("lines", "Lines", verdict, "; ".join(said) + ".", table=shown, sources=(source,), data=(kept,))
+
+
+def _telling(story: Story, most: int = 60) -> list[int]:
+    """Return the rows to show: all of few; of many the ends, and the neighbourhood of each error while there is room."""
+    count = len(story.lines)
+    if count <= most:
+        return list(range(count))
+    rows = {*range(8), *range(count - 8, count)}
+    for place in story.lines.index[failing(story.lines)]:
+        near = set(range(max(0, place - 3), min(count, place + 3)))
+        if len(rows | near) > most:
+            break
+        rows |= near
+    return sorted(rows)
 
 
 def _line(row: pd.Series) -> str:
@@ -107,7 +122,7 @@ def rows(run: Run, fact: Fact, name: str, query: str) -> Result:
     if fact.error is not None or fact.frame is None:
         return _unseen(fact, name, TITLES[name])
     frame = _local(run, fact.frame.drop(columns=[column for column in ("id",) if column in fact.frame]))
-    failed = int(frame["status"].isin(["failed", "error"]).sum()) if "status" in frame else 0
+    failed = len(failed_jobs(fact))
     sentence = (
         f"{counted(len(frame), 'row')} with this request id" + (f", {failed} of them failed" if failed else "") + "."
     )
@@ -140,9 +155,7 @@ def neighbours(run: Run, fact: Fact, request_id: str) -> Result:
     )
     if not attrs["query"]:
         return Result("neighbours", title, Verdict.OK, "The lines name no kind of error that others could share.")
-    sentence = (
-        f"{len(others)} other requests of {others['user_id'].nunique()} users met the same error within 15 minutes."
-    )
+    sentence = f"{counted(len(others), 'other request')} of {counted(others['user_id'].nunique(), 'user')} met the same error within 15 minutes of it."
     table = others.assign(time=others["time"].dt.tz_convert(run.environment.timezone).dt.strftime("%H:%M:%S"))
     sight = Sight.COMPLETE if attrs["complete"] else Sight.PARTIAL
     reason = "" if attrs["complete"] else "more than 1,000 lines; the newest are counted"
@@ -153,9 +166,17 @@ def neighbours(run: Run, fact: Fact, request_id: str) -> Result:
         sentence,
         sight,
         reason,
-        table=table.head(20) if len(table) else None,
+        table=table if len(table) else None,
         sources=(source,),
     )
+
+
+def failed_jobs(fact: Fact) -> list[str]:
+    """Return the names of the jobs among the rows that failed."""
+    if fact.frame is None or "status" not in fact.frame:
+        return []
+    failed = fact.frame["status"].isin(["failed", "error"])
+    return [str(name) for name in fact.frame.loc[failed, "job_name"]]
 
 
 def counted(count: int, noun: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from opslib.sources.log_lines import FAILING
+from opslib.sources.log_lines import failing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,46 +17,99 @@ SLOW_MS = 3_000.0
 
 @dataclass(frozen=True)
 class Story:
-    """What the lines of one request tell."""
+    """What the lines of one request tell.
+
+    `entry` is the line that answered the caller: it has a status, and of those the longest duration. What fails
+    before it may be why it failed; what fails after it is another matter.
+    """
 
     lines: pd.DataFrame
     spans: pd.DataFrame
     gaps: pd.DataFrame
     skewed: dict[str, float] = field(default_factory=dict)
     first_error: int | None = None
+    entry: int | None = None
     total_ms: float = 0.0
     what: str = ""
-    failed: bool = False
+
+    @property
+    def status(self) -> float:
+        """Return the status that the caller got; NaN when no line says."""
+        return float("nan") if self.entry is None else float(self.lines.at[self.entry, "status"])
+
+    @property
+    def failed(self) -> bool:
+        """Tell whether the caller's request failed: a status of 500 and above, or without any status an error."""
+        return self.status >= 500 if self.entry is not None else self.first_error is not None
+
+    @property
+    def readable(self) -> bool:
+        """Tell whether the lines say anything about success: a level, a status or an error."""
+        told = (self.lines["level"] != "") | self.lines["status"].notna() | failing(self.lines)
+        return bool(told.any())
+
+    @property
+    def inside(self) -> pd.DataFrame:
+        """Return the lines up to the answer."""
+        return (
+            self.lines
+            if self.entry is None
+            else self.lines[self.lines["at_ms"] <= self.lines.at[self.entry, "at_ms"] + 1]
+        )
+
+    @property
+    def errors_inside(self) -> pd.DataFrame:
+        """Return the failing lines up to the answer, but the answer's own."""
+        failed = self.inside[failing(self.inside)]
+        return failed[failed.index != self.entry] if len(failed) > 1 else failed
+
+    @property
+    def errors_after(self) -> pd.DataFrame:
+        """Return the failing lines after the answer."""
+        after = self.lines.drop(self.inside.index)
+        return after[failing(after)]
 
     def cause(self) -> str:
         """Return what the request waited for, or the error that ended it, as part of a sentence."""
-        waits = self.lines[self.lines["wait_ms"].notna()]
-        kind = self.lines.loc[self.first_error, "error_kind"] if self.first_error is not None else ""
+        errors = self.errors_inside
+        kind = str(errors["error_kind"].iloc[0]) if len(errors) else ""
         tail = f" ({kind})" if kind else ""
+        waits = self.inside[self.inside["wait_ms"].notna() & (self.inside["wait_ms"] <= self.total_ms + 50)]
         if len(waits):
             longest = waits.loc[waits["wait_ms"].idxmax()]
             return f"{longest['service']} waited {seconds_text(longest['wait_ms'])} for {longest['wait_for'] or 'something unnamed'}{tail}"
-        if self.first_error is not None:
-            error = self.lines.loc[self.first_error]
-            return f"{error['service']} says {shortened(error['error_message'] or error['message'])}{tail}"
+        if len(errors):
+            return error_text(errors.iloc[0])
         if len(self.gaps):
             gap = self.gaps.loc[(self.gaps["end_ms"] - self.gaps["start_ms"]).idxmax()]
-            return f"the longest pause, {seconds_text(gap['end_ms'] - gap['start_ms'])}, lies between {gap['before']} and {gap['after']}"
+            between = (
+                f"between {gap['before']} and {gap['after']}"
+                if gap["before"] != gap["after"]
+                else f"in {gap['before']}"
+            )
+            return f"the longest pause, {seconds_text(gap['end_ms'] - gap['start_ms'])}, lies {between}"
         return ""
 
 
+def error_text(line: pd.Series) -> str:
+    """Return what a failing line says, as part of a sentence."""
+    said = shortened(line["error_message"] or line["message"]).rstrip(".")
+    kind = f" ({line['error_kind']})" if line["error_kind"] and line["error_kind"] not in said else ""
+    return f"{line['service']} says {said}{kind}"
+
+
 def read(lines: pd.DataFrame, *, expected: tuple[str, ...] = ()) -> Story:
-    """Return the story of parsed lines (opslib.sources.log_lines.parsed), oldest first; `expected` services may be silent."""
+    """Return the story of parsed lines (opslib.sources.log_lines.parsed), oldest first; `expected` may be silent."""
     lines = lines.sort_values("time", kind="stable").reset_index(drop=True)
     begins = lines["time"] - _durations(lines)
     origin = begins.min()
     lines = lines.assign(at_ms=_ms(lines["time"] - origin), begin_ms=_ms(begins - origin))
-    failing = lines.index[lines["level"].isin(FAILING) | (lines["error_kind"] != "")]
-    first_error = int(failing[0]) if len(failing) else None
-    status = lines["status"].max()
-    total = float(lines["at_ms"].max())
-    return Story(lines, spans(lines, expected), gaps(lines), skewed(lines), first_error, _request_ms(lines, total), _what(lines),
-                 failed=first_error is not None or bool(status >= 500))  # fmt: skip
+    failed = lines.index[failing(lines)]
+    entry = _entry(lines)
+    stated = float("nan") if entry is None else float(lines.at[entry, "duration_ms"])
+    last = float(lines["at_ms"].max() if entry is None else lines.at[entry, "at_ms"])
+    return Story(lines, spans(lines, expected), gaps(lines), skewed(lines), int(failed[0]) if len(failed) else None,
+                 entry, stated if stated == stated else last, _what(lines))  # fmt: skip
 
 
 def spans(lines: pd.DataFrame, expected: tuple[str, ...]) -> pd.DataFrame:
@@ -67,7 +120,7 @@ def spans(lines: pd.DataFrame, expected: tuple[str, ...]) -> pd.DataFrame:
     for service, own in lines.groupby("service", sort=False):
         wait = own.loc[own["wait_ms"].idxmax()] if own["wait_ms"].notna().any() else None
         note = f"{seconds_text(wait['wait_ms'])} {wait['wait_for']}" if wait is not None else ""
-        error = bool(own["level"].isin(FAILING).any() or (own["error_kind"] != "").any())
+        error = bool(failing(own).any())
         rows.append(
             {
                 "lane": service,
@@ -163,10 +216,13 @@ def _ms(delta: Any) -> Any:
     return delta.dt.total_seconds() * 1000
 
 
-def _request_ms(lines: pd.DataFrame, total: float) -> float:
-    """The time the caller waited: the longest duration that a line with a status states, else first to last line."""
-    stated = lines.loc[lines["status"].notna(), "duration_ms"].max()
-    return float(stated) if stated == stated else total
+def _entry(lines: pd.DataFrame) -> int | None:
+    """The line that answered: a status, the longest duration, of equals the last."""
+    stated = lines[lines["status"].notna()]
+    if not len(stated):
+        return None
+    durations = stated["duration_ms"].fillna(-1.0)
+    return int(durations[durations == durations.max()].index[-1])
 
 
 def _what(lines: pd.DataFrame) -> str:

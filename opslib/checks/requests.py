@@ -6,7 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opslib.checks import request_parts as parts
-from opslib.checks.request_story import SLOW_MS, Story, read, seconds_text, shortened
+from opslib.checks.request_story import read, seconds_text
+from opslib.checks.request_verdict import sentence_of, verdict_of
 from opslib.errors import OpsError
 from opslib.result import Next, Result, Sight, Source, Verdict
 from opslib.run import Fact, Run
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NOTEBOOK = "2-investigate/trace-request"
-SEARCH_SECONDS = 120.0
-MANY = 5
 
 
 def trace(run: Run, *, request_id: str, log_groups: str = "") -> Result:
@@ -29,7 +28,7 @@ def trace(run: Run, *, request_id: str, log_groups: str = "") -> Result:
     request_id = insights_quoting.checked_id(request_id)
     patterns = tuple(part.strip() for part in log_groups.split(",") if part.strip()) or run.environment.log_groups
     found = run.facts(
-        deadline_s=SEARCH_SECONDS, lines=partial(request_search.request_lines, run, request_id, patterns=patterns)
+        deadline_s=6 * run.deadline, lines=partial(request_search.request_lines, run, request_id, patterns=patterns)
     )["lines"]
     if found.frame is None:
         return run.record(_blind(run, request_id, found))
@@ -40,100 +39,103 @@ def trace(run: Run, *, request_id: str, log_groups: str = "") -> Result:
 
 def _told(run: Run, request_id: str, frame: pd.DataFrame) -> Result:
     lines = log_lines.parsed(frame)
-    around = _around(run, request_id, lines)
+    around = _around(run, request_id, lines, frame.attrs["groups"])
     story = read(lines, expected=_expected(around["usual"]))
-    verdict, sight, reason = _judged(story, frame, around)
+    same = around["neighbours"].frame
+    jobs_failed = parts.failed_jobs(around["jobs"])
     first = lines["time"].iloc[0].to_pydatetime()
     facts = {
-        "status": f"{story.lines['status'].max():.0f}" if story.lines["status"].notna().any() else "–",
+        "status": f"{story.status:.0f}" if story.entry is not None else "–",
         "took": seconds_text(story.total_ms),
         "services": str(int((story.spans["lines"] > 0).sum())),
         "lines": str(len(lines)),
-        "at": f"{first.astimezone(run.environment.zone):%H:%M:%S %Z}",
+        f"began ({run.environment.timezone})": f"{first.astimezone(run.environment.zone):%Y-%m-%d %H:%M:%S}",
     }
+    source, kept = _source(run, frame), _kept(run, "lines")
+    reasons = _unseen(frame, around)
     return Result(
-        name="trace-request", title=f"Request {request_id}", verdict=verdict, sentence=_sentence(story), sight=sight, reason=reason, facts=facts,
-        sources=(_source(run, frame),), next=_next(around["neighbours"], request_id, first, run), data=(_kept(run, "lines"),),
-        parts=(parts.timeline(story, _source(run, frame)), parts.lines(run, story, _source(run, frame), _kept(run, "lines")),
+        name="trace-request", title=f"Request {request_id}",
+        verdict=verdict_of(story, same_error=0 if same is None else int(same["request_id"].nunique()), failed_jobs=jobs_failed),
+        sentence=sentence_of(story, failed_jobs=jobs_failed), sight=Sight.PARTIAL if reasons else Sight.COMPLETE, reason="; ".join(reasons),
+        facts=facts, sources=(source,), next=_next(around["neighbours"], request_id), data=(kept,),
+        parts=(parts.timeline(story, source), parts.lines(run, story, source, kept, longer=frame.attrs["longer"]),
                parts.user(run, around["user"]), parts.rows(run, around["jobs"], "jobs", "job_runs_of_request"),
                parts.rows(run, around["audit"], "audit", "audit_logs_of_request"), parts.neighbours(run, around["neighbours"], request_id)),
     )  # fmt: skip
 
 
-def _around(run: Run, request_id: str, lines: pd.DataFrame) -> dict[str, Fact]:
+def _around(run: Run, request_id: str, lines: pd.DataFrame, groups: list[str]) -> dict[str, Fact]:
     """Ask, all at once, for what stands around the request: rows, the user, neighbours, who usually answers."""
-    moment = lines["time"].iloc[0].to_pydatetime()
-    groups = sorted(set(lines["log"].map(lambda log: log.split(":", 1)[-1])))
+    began = lines["time"].iloc[0].to_pydatetime()
     kind, route, user_id = _first(lines["error_kind"]), _first(lines["route"]), _first(lines["user_id"])
+    named = lines.loc[lines["error_kind"] != "", "time"]
+    failed_at = named.iloc[0].to_pydatetime() if len(named) else began
     return run.facts(
-        deadline_s=30.0,
+        deadline_s=3 * run.deadline,  # two of them ask twice, one after another
         jobs=partial(jobs.rows_of_request, run.environment, request_id),
         audit=partial(audit.rows_of_request, run.environment, request_id),
         user=partial(users.user, run.environment, user_id),
-        neighbours=partial(request_neighbours.same_error, run, kind, groups=groups, moment=moment),
-        usual=partial(request_neighbours.usual_services, run, route, moment=moment),
+        neighbours=partial(request_neighbours.same_error, run, kind, groups=groups, moment=failed_at),
+        usual=partial(request_neighbours.usual_services, run, route, groups=groups, moment=began),
     )
 
 
-def _judged(story: Story, frame: pd.DataFrame, around: dict[str, Fact]) -> tuple[Verdict, Sight, str]:
-    same = around["neighbours"].frame
-    many = same is not None and same["request_id"].nunique() >= MANY
-    if story.failed:
-        verdict = Verdict.CRITICAL if many else Verdict.WARN
-    else:
-        verdict = Verdict.WARN if story.total_ms > SLOW_MS or story.lines["status"].max() >= 400 else Verdict.OK
-    reasons = [f"log group {name} does not exist" for name in frame.attrs["missing"]]
+def _unseen(frame: pd.DataFrame, around: dict[str, Fact]) -> list[str]:
+    """Return what could not be seen, each with its reason."""
+    reasons = [_missing_text(name) for name in frame.attrs["missing"]] + list(frame.attrs["problems"])
     reasons += [] if frame.attrs["complete"] else ["there are more lines than one query returns"]
-    reasons += [f"{name}: {fact.error.what}" for name, fact in around.items() if fact.error is not None]
-    return verdict, Sight.PARTIAL if reasons else Sight.COMPLETE, "; ".join(reasons)
+    return reasons + [f"{name}: {fact.error.what}" for name, fact in around.items() if fact.error is not None]
 
 
-def _sentence(story: Story) -> str:
-    status = story.lines["status"].max()
-    code = f" with {status:.0f}" if status == status else ""
-    cause = story.cause()
-    if story.failed:
-        head = f"{story.what} failed{code} after {seconds_text(story.total_ms)}"
-    elif len(story.lines) == 1:
-        return f"One line of {story.what}, no error: {shortened(story.lines['message'].iloc[0])}"
-    else:
-        head = f"{story.what} ended{code} after {seconds_text(story.total_ms)}, no error in {len(story.lines)} lines"
-    return f"{head}: {cause}." if cause else f"{head}."
+def _missing_text(pattern: str) -> str:
+    wild = any(sign in pattern for sign in "*?[")
+    return f"no log group matches {pattern}" if wild else f"log group {pattern} does not exist"
 
 
-def _next(fact: Fact, request_id: str, moment: Any, run: Run) -> tuple[Next, ...]:
-    others = (
-        []
-        if fact.frame is None
-        else [other for other in fact.frame["request_id"].drop_duplicates() if other and other != request_id]
-    )
+def _next(fact: Fact, request_id: str) -> tuple[Next, ...]:
+    known = [] if fact.frame is None else list(fact.frame["request_id"].drop_duplicates())
+    others = [other for other in known if other and other != request_id]
     if not others:
         return ()
-    return (
-        Next(
-            NOTEBOOK, {"request_id": others[0]}, f"compare with another of {len(others)} requests with the same error"
-        ),
+    why = (
+        f"compare with another of {len(others)} requests with the same error"
+        if len(others) > 1
+        else "compare with the other request with the same error"
     )
+    return (Next(NOTEBOOK, {"request_id": others[0]}, why),)
 
 
 def _not_found(run: Run, request_id: str, frame: pd.DataFrame) -> Result:
     attrs = frame.attrs
     window, usd = request_search.next_wider(run, frame)
-    groups = ", ".join(attrs["groups"]) or "none"
-    missing = f" Not there: {', '.join(attrs['missing'])}." if attrs["missing"] else ""
-    reason = f"searched {groups} in {'; '.join(attrs['windows']) or 'no window'}.{missing} A line may take {logs.INGESTION_DELAY_MINUTES} minutes to be found"
+    groups = ", ".join(attrs["groups"]) or "no log group"
+    said = [
+        f"searched {groups} in {'; '.join(attrs['windows']) or 'no window'}",
+        *map(_missing_text, attrs["missing"]),
+        *attrs["problems"],
+    ]
+    said += (
+        [f"{parts.counted(attrs['longer'], 'line')} with a longer id that begins or ends so: was it cut when copied?"]
+        if attrs["longer"]
+        else []
+    )
+    said += [f"a line may take {logs.INGESTION_DELAY_MINUTES} minutes to be found"]
     step = Next(
-        NOTEBOOK,
-        {"request_id": request_id, "window": window.as_parameter()},
-        f"search back to {window.local(window.start):%Y-%m-%d}, about US${usd:.4f}",
+        NOTEBOOK, {"request_id": request_id, "window": window.as_parameter()}, f"search {window.text()}, {_price(usd)}"
     )
     facts = {
         "log groups": str(len(attrs["groups"])),
         "events scanned": f"{attrs['scanned']:,}",
-        "price": f"US${attrs['usd']:.4f}",
+        "price": _price(attrs["usd"]),
     }
-    return Result("trace-request", f"Request {request_id}", Verdict.UNKNOWN, f"No line of {request_id} was found in {len(attrs['groups'])} log groups.",
-                  Sight.PARTIAL if attrs["missing"] else Sight.NO_DATA, reason, facts, sources=(_source(run, frame),), next=(step,), parts=_empty_parts())  # fmt: skip
+    sight = Sight.PARTIAL if attrs["missing"] or attrs["problems"] else Sight.NO_DATA
+    sentence = f"No line of {request_id} was found in {parts.counted(len(attrs['groups']), 'log group')}."
+    return Result("trace-request", f"Request {request_id}", Verdict.UNKNOWN, sentence, sight, "; ".join(said), facts,
+                  sources=(_source(run, frame),), next=(step,), parts=_empty_parts())  # fmt: skip
+
+
+def _price(usd: float) -> str:
+    return f"US${usd:.4f}" if usd >= 0.0001 else "under US$0.0001"
 
 
 def _blind(run: Run, request_id: str, fact: Fact) -> Result:

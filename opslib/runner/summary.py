@@ -117,4 +117,4 @@ def _sights(result: Mapping[str, Any]) -> set[str]:
 
 
 def _is_blind(result: Mapping[str, Any]) -> bool:
-    return bool(_sights(result) & {str(sight) for sight in BLIND})
+    return bool(_sights(result) & {str(sight) for sight in BLIND}) or result["verdict"] == Verdict.UNKNOWN

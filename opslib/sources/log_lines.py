@@ -9,8 +9,20 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _LEVEL = re.compile(r"\b(TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FATAL)\b")
+_STATUS = re.compile(r"\bstatus[:=] ?([1-5][0-9]{2})\b")
 _TEXTS = ("level", "request_id", "trace_id", "user_id", "route", "method", "message")
+# what libraries call the same thing; the first one present counts
+_NAMES = {
+    "level": ("level", "severity", "severityText", "lvl", "levelname", "log.level"), "message": ("message", "msg", "event"),
+    "user_id": ("user_id", "userId"), "request_id": ("request_id", "requestId"), "trace_id": ("trace_id", "traceId"),
+    "error": ("error", "err", "exception"), "kind": ("kind", "type", "name", "class", "code"), "text": ("message", "msg", "detail"),
+    "duration_ms": ("duration_ms", "durationMs", "elapsed_ms", "responseTime"), "status": ("status", "statusCode", "status_code"),
+}  # fmt: skip
+_PINO = {10: "TRACE", 20: "DEBUG", 30: "INFO", 40: "WARN", 50: "ERROR", 60: "FATAL"}
+_LEVELS = {"WARNING": "WARN", "ERR": "ERROR", "CRIT": "CRITICAL", "EMERG": "FATAL", "ALERT": "FATAL", "PANIC": "FATAL", "SEVERE": "ERROR"}  # fmt: skip
+_FAILED = frozenset({"failed", "failure", "error"})
 FAILING = frozenset({"ERROR", "CRITICAL", "FATAL"})
+LONGEST_MS = 30 * 86_400_000.0  # longer than a month is no duration of a request
 
 
 def parsed(lines: pd.DataFrame) -> pd.DataFrame:
@@ -18,22 +30,25 @@ def parsed(lines: pd.DataFrame) -> pd.DataFrame:
 
     Columns: time datetime64[ns, UTC], service, level, message, request_id, trace_id, user_id, route, method,
     error_kind, error_message, wait_for object (empty text where the line does not say), status, duration_ms,
-    wait_ms float64 (NaN where it does not say), raw object, log object.
+    wait_ms float64 (NaN where it does not say, or says nonsense), raw object, log object.
     """
     import pandas as pd
 
     records = [_record(message) for message in lines["@message"]]
-    frame = pd.DataFrame(
-        records, columns=[*_TEXTS, "error_kind", "error_message", "wait_for", "status", "duration_ms", "wait_ms"]
-    )
+    said = ["error_kind", "error_message", "wait_for", "status", "duration_ms", "wait_ms"]
+    frame = pd.DataFrame(records, columns=[*_TEXTS, *said])
     for column in ("status", "duration_ms", "wait_ms"):
         frame[column] = pd.to_numeric(frame[column], errors="coerce").astype("float64")
-    frame.insert(
-        0, "time", lines["@timestamp"].to_numpy() if not len(lines) else lines["@timestamp"].reset_index(drop=True)
-    )
+        frame.loc[~frame[column].between(0, LONGEST_MS), column] = float("nan")
+    frame.insert(0, "time", lines["@timestamp"].reset_index(drop=True))
     frame.insert(1, "service", [service_of(log) for log in lines["@log"]])
     frame["raw"], frame["log"] = list(lines["@message"]), list(lines["@log"])
     return frame
+
+
+def failing(lines: pd.DataFrame) -> Any:
+    """Return which parsed lines say that something failed, as a boolean Series."""
+    return lines["level"].isin(FAILING) | (lines["error_kind"] != "") | (lines["error_message"] != "")
 
 
 def service_of(log: str) -> str:
@@ -48,26 +63,44 @@ def _record(message: str) -> dict[str, Any]:
         found = orjson.loads(message)
     except ValueError:
         found = None
-    if not isinstance(found, dict):
-        level = _LEVEL.search(message)
-        return dict.fromkeys((*_TEXTS, "error_kind", "error_message", "wait_for"), "") | {
-            "message": message,
-            "level": _level(level[1] if level else ""),
-        }
-    record: dict[str, Any] = {name: _text(found.get(name)) for name in _TEXTS}
-    error, wait = _mapping(found.get("error")), _mapping(found.get("wait"))
-    record |= {
-        "level": _level(record["level"]),
-        "error_kind": _text(error.get("kind")),
-        "error_message": _text(error.get("message")),
+    return _of_json(found) if isinstance(found, dict) else _of_text(message)
+
+
+def _of_text(message: str) -> dict[str, Any]:
+    level, status = _LEVEL.search(message), _STATUS.search(message)
+    empty = dict.fromkeys((*_TEXTS, "error_kind", "error_message", "wait_for"), "")
+    return empty | {
+        "message": message,
+        "level": _level(level[1] if level else ""),
+        "status": status[1] if status else None,
     }
-    record |= {
+
+
+def _of_json(found: dict[str, Any]) -> dict[str, Any]:
+    record: dict[str, Any] = {name: _text(_named(found, name)) for name in _TEXTS}
+    error, status, wait = _named(found, "error"), _named(found, "status"), _mapping(found.get("wait"))
+    level = _level(_named(found, "level"))
+    kind, said = (_named(error, "kind"), _named(error, "text")) if isinstance(error, dict) else (None, error)
+    return record | {
+        "level": level or ("ERROR" if _text(status).lower() in _FAILED else ""),
+        "error_kind": _text(kind) or ("" if isinstance(error, dict) else _kind_of(_text(said))),
+        "error_message": _text(said),
         "wait_for": _text(wait.get("for")),
         "wait_ms": wait.get("ms"),
-        "status": found.get("status"),
-        "duration_ms": found.get("duration_ms"),
+        "status": status,
+        "duration_ms": _named(found, "duration_ms"),
     }
-    return record
+
+
+def _named(found: dict[str, Any], name: str) -> Any:
+    keys = _NAMES.get(name, (name,))
+    return next((found[key] for key in keys if found.get(key) not in (None, "", False)), None)
+
+
+def _kind_of(text: str) -> str:
+    """Return what stands before the colon of "TimeoutError: no answer", when that is one word."""
+    head = re.match(r"([A-Za-z_][\w.]{2,60}):", text)
+    return head[1] if head else ""
 
 
 def _mapping(value: Any) -> dict[str, Any]:
@@ -78,5 +111,8 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _level(word: str) -> str:
-    return {"WARNING": "WARN"}.get(word.upper(), word.upper())
+def _level(value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return _PINO.get(value // 10 * 10, "FATAL" if value > 60 else "")
+    word = _text(value).upper()
+    return _LEVELS.get(word, word)

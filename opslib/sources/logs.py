@@ -6,6 +6,7 @@ import fnmatch
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -43,8 +44,8 @@ class Answer:
 def log_groups(environment: Environment, *, patterns: Sequence[str]) -> pd.DataFrame:
     """Return the log groups that match shell-like patterns (logs:DescribeLogGroups).
 
-    Columns: name str, stored_bytes int64, retention_days Int64, created datetime64[ns, UTC]. A pattern without a
-    wildcard that matches no group stands in attrs["missing"].
+    Columns: name str, stored_bytes int64, retention_days Int64, created datetime64[ns, UTC]. Patterns that match no
+    group stand in attrs["missing"].
     """
     import pandas as pd
 
@@ -62,10 +63,8 @@ def log_groups(environment: Environment, *, patterns: Sequence[str]) -> pd.DataF
             ),
         }
     )
-    names = {group["logGroupName"] for group in found}
-    frame.attrs["missing"] = [
-        pattern for pattern in patterns if not any(sign in pattern for sign in "*?[") and pattern not in names
-    ]
+    names = [group["logGroupName"] for group in found]
+    frame.attrs["missing"] = [pattern for pattern in patterns if not fnmatch.filter(names, pattern)]
     return frame
 
 
@@ -129,8 +128,9 @@ def _followed(client: Any, query_id: str, window: Window, *, limit: int, deadlin
             )
         return _collected(client, query_id, answer, window, limit)
     finally:
-        if not finished:
-            client.stop_query(queryId=query_id)  # scanned bytes are billed as long as it runs
+        if not finished:  # scanned bytes are billed as long as it runs; why it did not finish is what must be told
+            with suppress(Exception):
+                client.stop_query(queryId=query_id)
 
 
 def _collected(client: Any, query_id: str, first: dict[str, Any], window: Window, limit: int) -> Answer:

@@ -36,43 +36,65 @@ def same_error(run: Run, kind: str, *, groups: Sequence[str], moment: datetime) 
         return empty
     window = Window(moment - AROUND, min(moment + AROUND, run.now), run.environment.zone)
     text = f"filter error.kind = {literal(kind)} and ispresent(request_id) | fields @timestamp, request_id, user_id, route, @log | sort @timestamp desc | limit 1000"
-    answer = logs.query(run.environment, text, groups=groups, window=window, limit=1000)
+    answer = logs.query(
+        run.environment,
+        text,
+        groups=list(groups)[: logs.GROUPS_A_QUERY],
+        window=window,
+        limit=1000,
+        deadline_s=run.deadline,
+    )
     run.usd += answer.usd
     found = answer.frame.reindex(columns=["@timestamp", "request_id", "user_id", "route", "@log"])
     frame = pd.DataFrame({"time": found["@timestamp"], "request_id": found["request_id"].fillna(""), "user_id": found["user_id"].fillna(""),
                           "route": found["route"].fillna(""), "service": [log_lines.service_of(log) for log in found["@log"]]})  # fmt: skip
     frame = frame.sort_values(["time", "request_id"], ascending=[False, True], kind="stable").reset_index(drop=True)
-    frame.attrs.update(window=window.text(), query=text, usd=answer.usd, complete=answer.complete or len(found) < 1000)
+    frame.attrs.update(
+        window=window.text(),
+        query=text,
+        usd=answer.usd,
+        complete=(answer.complete or len(found) < 1000) and len(groups) <= logs.GROUPS_A_QUERY,
+    )
     return frame
 
 
-def usual_services(run: Run, route: str, *, moment: datetime) -> pd.DataFrame:
+def usual_services(run: Run, route: str, *, groups: Sequence[str], moment: datetime) -> pd.DataFrame:
     """Return the services that write lines for at least half of 20 good requests of the route in the two hours before.
 
-    Columns: service object, requests int64. Empty without a route or without good requests.
+    Only the given groups are asked. Columns: service object, requests int64. Empty without a route or good requests.
     """
     import pandas as pd
 
-    nobody = pd.DataFrame({"service": pd.Series(dtype="object"), "requests": pd.Series(dtype="int64")})
-    groups = list(logs.log_groups(run.environment, patterns=run.environment.log_groups)["name"])[: logs.GROUPS_A_QUERY]
-    if not route or not groups:
-        return nobody
     window = Window(moment - BEFORE, moment, run.environment.zone)
-    text = f"filter route = {literal(route)} and status < 400 and ispresent(request_id) | fields @timestamp, request_id | sort @timestamp desc | limit {SAMPLE}"
-    good = logs.query(run.environment, text, groups=groups, window=window, limit=SAMPLE)
-    ids = sorted(set(good.frame["request_id"])) if len(good.frame) else []
-    if not ids:
-        return nobody
-    counted = f"filter request_id in {literals(ids)} | stats count_distinct(request_id) as requests by @log"
-    answer = logs.query(
-        run.environment, counted, groups=groups, window=Window(window.start, moment + AROUND, window.zone)
-    )
-    run.usd += good.usd + answer.usd
-    frame = pd.DataFrame(
-        {
-            "service": [log_lines.service_of(log) for log in answer.frame["@log"]],
-            "requests": answer.frame["requests"].astype("float64").astype("int64"),
+    ids = _good_requests(run, route, groups, window) if route else []
+    counts: dict[str, int] = {}
+    for begin in range(0, len(groups) if ids else 0, logs.GROUPS_A_QUERY):
+        text = f"filter request_id in {literals(ids)} | stats count_distinct(request_id) as requests by @log"
+        part = groups[begin : begin + logs.GROUPS_A_QUERY]
+        answer = logs.query(
+            run.environment,
+            text,
+            groups=part,
+            window=window.widened(before=timedelta(), after=AROUND),
+            deadline_s=run.deadline,
+        )
+        run.usd += answer.usd
+        counts |= {
+            log_lines.service_of(row["@log"]): int(float(row["requests"])) for row in answer.frame.to_dict("records")
         }
+    usual = sorted((service, count) for service, count in counts.items() if count >= USUAL_SHARE * len(ids))
+    services, requests = [service for service, _ in usual], [count for _, count in usual]
+    return pd.DataFrame(
+        {"service": pd.Series(services, dtype="object"), "requests": pd.Series(requests, dtype="int64")}
     )
-    frame = frame[frame["requests"] >= USUAL_SHARE * len(ids)]
-    return frame.sort_values("service").reset_index(drop=True)
+
+
+def _good_requests(run: Run, route: str, groups: Sequence[str], window: Window) -> list[str]:
+    text = f"filter route = {literal(route)} and status < 400 and ispresent(request_id) | fields @timestamp, request_id | sort @timestamp desc | limit {SAMPLE}"
+    found: list[str] = []
+    for begin in range(0, len(groups), logs.GROUPS_A_QUERY):
+        part = groups[begin : begin + logs.GROUPS_A_QUERY]
+        answer = logs.query(run.environment, text, groups=part, window=window, limit=SAMPLE, deadline_s=run.deadline)
+        run.usd += answer.usd
+        found += list(answer.frame["request_id"]) if len(answer.frame) else []
+    return sorted(set(found))[:SAMPLE]

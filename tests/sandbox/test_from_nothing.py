@@ -16,8 +16,19 @@ PROGRAM = str(Path(sys.executable).with_name("opslib"))
 def _answers(folder: Path, prefix: list[str]) -> tuple[object, list[object]]:
     """Build, start frozen, trace, stop; return what the run said and showed."""
     folder.chmod(0o755)
-    environ = {**os.environ, "OPSLIB_CACHE_DIR": str(folder / "cache"), "OPSLIB_SANDBOX": str(folder / "state"), "OPSLIB_REPORTS": str(folder / "reports")}
-    subprocess.run([*prefix, PROGRAM, "sandbox", "start", "--clock", "frozen"], cwd=ROOT, env=environ, check=True, capture_output=True)
+    environ = {
+        **os.environ,
+        "OPSLIB_CACHE_DIR": str(folder / "cache"),
+        "OPSLIB_SANDBOX": str(folder / "state"),
+        "OPSLIB_REPORTS": str(folder / "reports"),
+    }
+    subprocess.run(
+        [*prefix, PROGRAM, "sandbox", "start", "--clock", "frozen"],
+        cwd=ROOT,
+        env=environ,
+        check=True,
+        capture_output=True,
+    )
     try:
         done = subprocess.run([PROGRAM, "run", "trace-request"], cwd=ROOT, env=environ, capture_output=True, text=True)
         assert done.returncode == 1, done.stderr

@@ -95,9 +95,7 @@ def test_refused_before_it_runs(query: str, reason: str) -> None:
     assert 0 <= caught.value.start <= caught.value.end <= len(query)
 
 
-@pytest.mark.parametrize(
-    ("given", "query", "reason"), [case[1:] for case in FAILED], ids=[case[0] for case in FAILED]
-)
+@pytest.mark.parametrize(("given", "query", "reason"), [case[1:] for case in FAILED], ids=[case[0] for case in FAILED])
 def test_fails_because_of_the_data(given: Given, query: str, reason: str) -> None:
     with pytest.raises(Failed, match=f"stand-in: .*{reason}"):
         answer(query, given)

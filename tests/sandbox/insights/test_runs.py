@@ -114,7 +114,9 @@ def test_an_escaped_value_is_one_string(value: str) -> None:
 
 @drawn(
     st.text(st.sampled_from("ab.|"), max_size=6),
-    st.sampled_from(["(?=a)", "(?!a)", "(?<=a)", "(?<!a)", "(?>a)", r"(a)\1", "a*+", "a?+", "a{2}+", r"\pL", "[[:alpha:]]"]),
+    st.sampled_from(
+        ["(?=a)", "(?!a)", "(?<=a)", "(?<!a)", "(?>a)", r"(a)\1", "a*+", "a?+", "a{2}+", r"\pL", "[[:alpha:]]"]
+    ),
     st.text(st.sampled_from("ab.|"), max_size=6),
 )
 def test_what_the_engine_lacks_is_refused_anywhere(before: str, lacking: str, after: str) -> None:
