@@ -48,13 +48,48 @@ class Database(_Strict):
     sslmode: Literal["verify-full", "verify-ca", "require", "disable"] = "verify-full"
     sslrootcert: str = "system"
     statement_timeout_s: float = Field(15, gt=0, le=600)
+    instance: str = ""  # the DB instance identifier of the primary
+    replicas: tuple[str, ...] = ()
+    replica_host: str = ""  # where reads go when there is one; empty: the primary
+    replica_hostaddr: str = ""
+    replica_port: int = Field(5432, ge=1, le=65535)
 
 
 class Services(_Strict):
-    """The ECS cluster and its services, named as their log lines name them."""
+    """The ECS cluster and its services, named as their log lines name them, and who calls whom."""
 
     cluster: str = ""
     names: tuple[str, ...] = ()
+    calls: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+
+class LoadBalancer(_Strict):
+    """The application load balancer, as CloudWatch names it: the suffixes of the ARNs."""
+
+    name: str
+    target_group: str = ""
+    service: str = ""  # the service behind it
+
+
+class Cache(_Strict):
+    """The ElastiCache replication group and its nodes (cache cluster ids)."""
+
+    replication_group: str = ""
+    nodes: tuple[str, ...] = ()
+
+
+class Cdn(_Strict):
+    """The CloudFront distribution in front of everything."""
+
+    distribution: str
+    domain: str = ""
+
+
+class Frontend(_Strict):
+    """The Amplify app and the branch that customers see."""
+
+    app: str
+    branch: str = "main"
 
 
 class Environment(_Strict):
@@ -70,7 +105,15 @@ class Environment(_Strict):
     timezone: Annotated[str, AfterValidator(_zone_name)] = "UTC"
     log_groups: tuple[str, ...] = ()
     services: Services = Services()
+    load_balancer: LoadBalancer | None = None
     database: Database | None = None
+    cache: Cache = Cache()
+    cdn: Cdn | None = None
+    frontend: Frontend | None = None
+    health_checks: dict[str, str] = Field(default_factory=dict)  # what it checks: health check id
+    change_role: str = ""  # ARN of the role that applies plans; empty: the role that reads
+    lock_bucket: str = ""  # where plans of several machines exclude each other
+    incident_bucket: str = ""  # where closed incident records go
     admin_urls: dict[str, str] = Field(default_factory=dict)
     sandbox: bool = False
     clock: Literal["running", "frozen"] = "running"
@@ -194,7 +237,9 @@ def _validated(values: dict[str, Any], *, name: str, origin: str) -> Environment
             error.errors(), key=lambda found: found["type"] != "extra_forbidden"
         )  # a typo is why another is missing
         key = ".".join(str(part) for part in first["loc"])
-        sections: dict[str, type[BaseModel]] = {"database": Database, "services": Services}
+        sections: dict[str, type[BaseModel]] = {
+            "database": Database, "services": Services, "load_balancer": LoadBalancer, "cache": Cache, "cdn": Cdn, "frontend": Frontend,
+        }  # fmt: skip
         section = sections.get(str(first["loc"][0]), Environment)
         fix = _remedy(first["type"], key=key, allowed=[field for field in section.model_fields if field != "name"])
         raise ConfigError(

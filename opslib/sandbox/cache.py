@@ -5,7 +5,7 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,13 +34,13 @@ def root() -> Path:
     return path
 
 
-def fingerprint(*sources: Path, salt: str = "") -> str:
-    """Return 12 hex digits over the text of all files below the sources."""
+def fingerprint(*sources: Path, salt: str = "", without: Collection[str] = ()) -> str:
+    """Return 12 hex digits over the text of all files below the sources, some names of files and folders left out."""
     digest = hashlib.sha256(salt.encode())
     for source in sources:
         files = sorted(source.rglob("*")) if source.is_dir() else [source]
         for file in files:
-            if file.is_file() and "__pycache__" not in file.parts:
+            if file.is_file() and not {"__pycache__", *without} & set(file.parts):
                 digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
 

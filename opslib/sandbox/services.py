@@ -3,6 +3,7 @@
 import threading
 from typing import Any
 
+from opslib.sandbox import apis
 from opslib.sandbox.clock import Clock
 from opslib.sandbox.log_store import LogStore
 from opslib.sandbox.logs_api import LogsApi
@@ -13,21 +14,24 @@ from opslib.sandbox.logs_writing import LogsWriting
 from opslib.sandbox.metrics_api import MetricsApi
 from opslib.sandbox.metrics_store import MetricsStore
 from opslib.sandbox.operations import Operation, Registry
+from opslib.sandbox.region_state import RegionState
 from opslib.sandbox.settings import Settings
 
-OWNERS: tuple[type, ...] = (LogsApi, LogsWriting, LogsReading, LogsQueries, LogsSaved, MetricsApi)
+OWNERS: tuple[type, ...] = (LogsApi, LogsWriting, LogsReading, LogsQueries, LogsSaved, MetricsApi, *apis.owners())
 HOME = "ap-northeast-1"
 GLOBAL = "us-east-1"
+Events = dict[str, list[dict[str, Any]]]
 GLOBAL_NAMESPACES = ("AWS/CloudFront", "AWS/Route53")  # AWS tells their metrics nowhere else
 
 
 class Region:
     """Our stores of one region, and the operations over them."""
 
-    def __init__(self, name: str, clock: Clock, settings: Settings) -> None:
+    def __init__(self, name: str, clock: Clock, settings: Settings, events: Events | None = None) -> None:
         self.logs = LogStore(name)
         self.metrics = MetricsStore()
         self.queries = LogsQueries(self.logs, clock, settings)
+        self.state = RegionState(name, clock, settings, self.logs, self.metrics, {} if events is None else events)
         self.registry = Registry.of(
             [
                 LogsApi(self.logs, clock),
@@ -36,6 +40,7 @@ class Region:
                 self.queries,
                 LogsSaved(self.logs, clock),
                 MetricsApi(self.metrics, clock),
+                *(owner(self.state) for owner in apis.owners()),
             ]
         )
 
@@ -43,19 +48,19 @@ class Region:
 class Services:
     """Every region, made when first asked for; the life is in one, but for its global metrics."""
 
-    def __init__(self, clock: Clock, settings: Settings) -> None:
+    def __init__(self, clock: Clock, settings: Settings, events: Events | None = None) -> None:
         self._made: dict[str, Region] = {}
         self._lock = threading.Lock()
-        self._make = lambda name: Region(name, clock, settings)
+        self._make = lambda name: Region(name, clock, settings, events)
 
     @classmethod
     def of(cls, life: Any, overlay: Any, clock: Clock, settings: Settings) -> "Services":
         """Make them and fill them from a life and an incident."""
-        services = cls(clock, settings)
         if overlay is not None:
             from opslib.sandbox.life import apply  # only here: an empty account needs no life
 
             life = apply(life, overlay)
+        services = cls(clock, settings, None if life is None else life.events)
         if life is not None:
             everywhere = {key: series for key, series in life.metrics.items() if key[0] in GLOBAL_NAMESPACES}
             services.region(GLOBAL).metrics.seed(everywhere)

@@ -81,9 +81,33 @@ def _environment(directory: Path, clock: str, postgres_port: int) -> dict[str, A
             "user": READER,
             "password_file": str(_password_file(directory, READER)),
             "sslmode": "disable",
+            "instance": "shop-db",
+            "replicas": ["shop-db-replica-1"],
         },
         "admin_urls": {"user": "https://admin.shop.example/users/{user_id}"},
-        "services": {"cluster": "shop", "names": ["web", "api", "worker", "batch", "auth", "notifier"]},
+        "services": {
+            "cluster": "shop",
+            "names": ["web", "api", "worker", "batch", "auth", "notifier"],
+            "calls": {
+                "cdn": ["frontend", "load-balancer"],
+                "load-balancer": ["web"],
+                "web": ["api"],
+                "api": ["auth", "database", "cache", "replica", "payment-provider"],
+                "worker": ["database", "notifier"],
+                "batch": ["database", "replica"],
+                "auth": ["database", "cache"],
+                "jobs": ["worker", "batch"],
+            },
+        },
+        "load_balancer": {
+            "name": "app/shop-web/50dc6c495c0c9188",
+            "target_group": "targetgroup/shop-web/73e2d6bc24d8a067",
+            "service": "web",
+        },
+        "cache": {"replication_group": "shop-cache", "nodes": ["shop-cache-001", "shop-cache-002"]},
+        "cdn": {"distribution": "E2SHOPEXAMPLE1", "domain": "www.shop.example"},
+        "frontend": {"app": "d2shopexample", "branch": "main"},
+        "health_checks": {"www.shop.example": "7a1c6c1e-5b1f-4f0e-9a54-shopexample1"},
     }
 
 

@@ -55,7 +55,8 @@ def apply(base: Life, changes: Overlay) -> Life:
         metrics[key] = _replaced(metrics[key], new, changes.since // 1000) if key in metrics else new
     for change in changes.changes:
         metrics[change.key] = _changed(metrics[change.key], change)
-    events = {kind: sorted([*given, *changes.events.get(kind, [])], key=_when) for kind, given in base.events.items()}
+    kinds = dict.fromkeys([*base.events, *changes.events])
+    events = {kind: sorted([*base.events.get(kind, []), *changes.events.get(kind, [])], key=_when) for kind in kinds}
     return Life(logs, metrics, events)
 
 

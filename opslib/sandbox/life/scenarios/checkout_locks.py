@@ -6,6 +6,7 @@ from opslib.sandbox.life.incident import Incident
 from opslib.sandbox.life.rhythm import NOW_MS, milliseconds
 from opslib.sandbox.life.traffic import Request
 
+TITLE = "A deploy of api makes transactions hold row locks on stock and orders; checkout fails."
 DEPLOY, SINCE = "2026-11-05T02:01:00Z", "2026-11-05T02:02:00Z"
 VERSION = "2026.11.05-1"
 PLANTED, CUSTOMER, HOLDER = "req-5f0c2e9ab714", "u-10482", 4127

@@ -2,6 +2,8 @@
 
 from opslib.sandbox.life.incident import Incident
 
+TITLE = "An ordinary Thursday morning: nothing is the matter."
+
 
 def unfold(incident: Incident) -> None:
     """Change nothing."""
