@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 3
 
 
-def connect(environment: Environment) -> Any:
+def connect(environment: Environment, *, replica: bool = False) -> Any:
     """Open a read-only psycopg connection to the environment's database; close it with `with`.
 
+    `replica` asks for the read replica; an environment that names no `replica_host` answers with the primary.
     Raises ConfigError without a [database] section, DatabaseError when there is no way to it.
     """
     import psycopg
@@ -32,6 +33,9 @@ def connect(environment: Environment) -> Any:
             f"environment {environment.name!r} has no database",
             fix=f"add [env.{environment.name}.database] with host, dbname and user",
         )
+    if replica and database.replica_host:
+        place = {"host": database.replica_host, "hostaddr": database.replica_hostaddr, "port": database.replica_port}
+        database = database.model_copy(update=place)
     password = _password(environment, database)
     try:
         return psycopg.connect(**_arguments(database), password=password, autocommit=True)
@@ -44,24 +48,35 @@ def fetch(environment: Environment, query: str, parameters: Mapping[str, Any]) -
 
     Raises DatabaseError when there is no way to the database or the statement failed.
     """
+    with connect(environment) as connection:
+        return ask(connection, query, parameters)
+
+
+def ask(connection: Any, query: str, parameters: Mapping[str, Any]) -> pd.DataFrame:
+    """Run queries/<query>.sql on an open connection; raises DatabaseError when the statement failed."""
     import pandas as pd
     import psycopg
 
-    text = query_text(query)
-    with connect(environment) as connection:
-        try:
-            cursor = connection.execute(text, dict(parameters))
-        except psycopg.Error as error:
-            sight = "denied" if isinstance(error, psycopg.errors.InsufficientPrivilege) else "error"
-            fix = (
-                "grant the reader role SELECT on it"
-                if sight == "denied"
-                else "try it by hand; the statement is shown under the answer"
-            )
-            raise DatabaseError(
-                f"query {query} failed", why=str(error).strip().splitlines()[0], fix=fix, sight=sight
-            ) from None
-        return pd.DataFrame(cursor.fetchall(), columns=[column.name for column in cursor.description])
+    try:  # never prepared: a generic plan would not see the window
+        cursor = connection.execute(query_text(query), dict(parameters), prepare=False)
+    except psycopg.Error as error:
+        raise _refused(query, error) from None
+    return pd.DataFrame(cursor.fetchall(), columns=[column.name for column in cursor.description])
+
+
+def _refused(query: str, error: Exception) -> DatabaseError:
+    import psycopg
+
+    why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return DatabaseError(
+            f"query {query} was denied", why=why, fix="grant the reader role SELECT on it", sight="denied"
+        )
+    if isinstance(error, psycopg.errors.QueryCanceled):
+        fix = "narrow the window, or raise `statement_timeout_s`"
+        return DatabaseError(f"query {query} took longer than the statement timeout", why=why, fix=fix)
+    fix = "try it by hand; the statement is shown under the answer"
+    return DatabaseError(f"query {query} failed", why=why, fix=fix)
 
 
 def query_text(query: str) -> str:

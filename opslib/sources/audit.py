@@ -1,15 +1,24 @@
-"""The application's table `audit_logs`, by bound parameters."""
+"""The application's audit trail: the table `audit_logs` by bound parameters, and its twin, the audit log group."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from opslib import database
+from opslib.sources import logs, table_rows
+from opslib.sources.insights_quoting import literal
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from opslib.config import Environment
+    from opslib.window import Window
+
+COLUMNS = (
+    "id", "at", "actor", "actor_type", "action", "target_type", "target_id", "ip", "user_agent", "outcome", "request_id", "detail",
+)  # fmt: skip
+_LINE = "fields @timestamp, audit_id, actor, actor_type, action, target_type, target_id, ip, user_agent, outcome, request_id"
 
 
 def rows_of_request(environment: Environment, request_id: str) -> pd.DataFrame:
@@ -18,3 +27,94 @@ def rows_of_request(environment: Environment, request_id: str) -> pd.DataFrame:
     Raises DatabaseError when there is no way to the database or it refuses.
     """
     return database.fetch(environment, "audit_logs_of_request", {"request_id": request_id})
+
+
+def rows(
+    environment: Environment,
+    *,
+    window: Window,
+    actor: str = "",
+    action: str = "",
+    target: str = "",
+    who: str = "",
+    most: int = table_rows.MOST,
+) -> pd.DataFrame:
+    """Return the rows of the window, oldest first (queries/audit_logs_page.sql).
+
+    `action` may hold *, as in "order.*"; `who` matches actor or target. Columns: COLUMNS, at datetime64[ns, UTC], the
+    others str or None but id int64. attrs as of `table_rows.rows`. Raises DatabaseError.
+    """
+    bound = {"actor": actor, "action": table_rows.like(action), "target": target, "who": who}
+    return _timed(table_rows.rows(environment, "audit_logs_page", bound, window=window, by="at", most=most))
+
+
+def habits(environment: Environment, *, window: Window, actors: Sequence[str]) -> pd.DataFrame:
+    """Return what the actors did from which network in the window (queries/audit_habits.sql).
+
+    Columns: actor, action, network str, rows, days int64, first_at, last_at datetime64[ns, UTC].
+    """
+    return _timed(table_rows.table(environment, "audit_habits", {"actors": list(actors)}, window=window))
+
+
+def logins(environment: Environment, *, window: Window, action: str) -> pd.DataFrame:
+    """Return how many logins there were an hour and how many failed: hour, logins, failed (queries/audit_logins.sql)."""
+    return _timed(table_rows.table(environment, "audit_logins", {"action": table_rows.like(action)}, window=window))
+
+
+def lines(
+    environment: Environment,
+    *,
+    groups: Sequence[str],
+    window: Window,
+    actor: str = "",
+    action: str = "",
+    target: str = "",
+    who: str = "",
+    deadline_s: float = 60,
+) -> pd.DataFrame:
+    """Return the same columns as `rows` from audit lines in log groups (logs:StartQuery), `detail` left out.
+
+    attrs: complete, problems, read_from "the log groups ...", query, usd. Raises SourceError, ParameterError.
+    """
+    asked = [f"actor = {literal(actor)}"] if actor else []
+    asked += [f"action like /^{_pattern(action)}$/"] if action else []
+    asked += [f"target_id = {literal(target)}"] if target else []
+    asked += [f"(actor = {literal(who)} or target_id = {literal(who)})"] if who else []
+    text = " | ".join([_LINE, *(f"filter {part}" for part in ["ispresent(actor) and ispresent(action)", *asked])])
+    text += f" | sort @timestamp asc | limit {logs.ROWS_A_QUERY}"
+    answer = logs.query(environment, text, groups=groups, window=window, limit=logs.ROWS_A_QUERY, deadline_s=deadline_s)
+    return _as_rows(answer, groups, text)
+
+
+def _as_rows(answer: Any, groups: Sequence[str], text: str) -> pd.DataFrame:
+    import pandas as pd
+
+    frame = answer.frame.rename(columns={"@timestamp": "at", "audit_id": "id"}).reindex(columns=list(COLUMNS))
+    frame["id"] = pd.to_numeric(frame["id"]).fillna(0).astype("int64")
+    frame = _timed(frame).sort_values(["at", "id"], kind="stable").reset_index(drop=True)
+    cut = [] if answer.complete else ["there are more lines than one query returns"]
+    frame.attrs.update(
+        complete=answer.complete, problems=cut, read_from=", ".join(groups), lag_s=0.0, query=text, usd=answer.usd
+    )
+    return frame
+
+
+def _pattern(action: str) -> str:
+    """Return the pattern as a regular expression of letters, digits, dots, dashes and .* only; the rest is refused."""
+    import re
+
+    literal(action)
+    if not re.fullmatch(r"[\w.:*-]{1,128}", action, re.ASCII):
+        from opslib.errors import ParameterError
+
+        raise ParameterError(f"{action!r} cannot be an action", fix="such as session.login or order.*")
+    return action.replace(".", "\\.").replace("*", ".*")
+
+
+def _timed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Give the columns of times their type, which an empty column has not."""
+    import pandas as pd
+
+    for column in frame.columns.intersection(["at", "hour", "first_at", "last_at"]):
+        frame[column] = pd.to_datetime(frame[column], utc=True).astype("datetime64[ns, UTC]")
+    return frame
