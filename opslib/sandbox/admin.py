@@ -6,6 +6,7 @@ from urllib.parse import parse_qs
 
 import orjson
 
+from opslib.sandbox.frontend_builds import Builds
 from opslib.sandbox.protocol import Request, Response
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ class Admin:
 
     def __init__(self, gateway: "Gateway") -> None:
         self._gateway = gateway
-        self._routes: dict[tuple[str, str], Callable[[Request], Body]] = {
+        self._routes: dict[tuple[str, str], Callable[[Request], Body | Response]] = {
             ("GET", "status"): self._status,
             ("POST", "advance"): self._advance,
             ("GET", "faults"): lambda request: {"faults": gateway.faults.all()},
@@ -30,6 +31,7 @@ class Admin:
             ("GET", "settings"): lambda request: gateway.settings.update({}),
             ("POST", "settings"): lambda request: gateway.settings.update(_json(request)),
             ("POST", "load-logs"): self._load_logs,
+            ("GET", "build-log"): self._build_log,
         }
 
     def answer(self, request: Request) -> Response:
@@ -38,7 +40,8 @@ class Admin:
         if route is None:
             return _response(404, {"error": f"no such endpoint: {request.method} {request.path}"})
         try:
-            return _response(200, route(request))
+            body = route(request)
+            return body if isinstance(body, Response) else _response(200, body)
         except ValueError as error:
             return _response(400, {"error": str(error)})
 
@@ -71,6 +74,15 @@ class Admin:
     def _load_logs(self, request: Request) -> Body:
         events = self._gateway.services.home.logs.load_lines(request.body.splitlines())
         return {"events": events, "total": sum(events.values())}
+
+    def _build_log(self, request: Request) -> Response:
+        asked = {name: values[0] for name, values in parse_qs(request.query).items()}
+        for job in self._gateway.services.home.state.part(Builds).jobs:
+            if str(job.id) == asked.get("job"):
+                return Response(
+                    200, [("content-type", "text/plain; charset=utf-8")], job.log(asked.get("step", "BUILD")).encode()
+                )
+        raise ValueError(f"no such job: {asked.get('job')}")
 
 
 def _zulu(gateway: "Gateway") -> str:

@@ -189,7 +189,8 @@ async def _whole(scope: Message, receive: Receive) -> Request | None:
         if not message.get("more_body"):
             break
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-    return Request(scope["method"], scope["path"], scope["query_string"].decode("latin-1"), headers, bytes(body))
+    path = scope["raw_path"].decode("latin-1")  # as sent: a branch named feature/x is one label, feature%2Fx
+    return Request(scope["method"], path, scope["query_string"].decode("latin-1"), headers, bytes(body))
 
 
 async def _until_gone(receive: Receive) -> None:

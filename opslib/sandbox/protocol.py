@@ -18,7 +18,7 @@ from moto.core.model import OperationModel, ServiceModel
 from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.serialize import SerializationContext, get_serializer_class
 from moto.core.utils import get_service_model
-from werkzeug.datastructures import MultiDict
+from werkzeug.datastructures import Headers, MultiDict
 
 from opslib.sandbox.routes import RouteTable
 from opslib.sandbox.service_errors import ServiceError
@@ -148,7 +148,7 @@ def parse(call: Call, request: Request, *, plain: bool = False) -> dict[str, Any
         {
             "method": request.method,
             "values": MultiDict(parse_qsl(form, keep_blank_values=True)),
-            "headers": request.headers,
+            "headers": Headers(dict(request.headers)),
             "body": request.content,
             "url_path": request.path,
             "url_params": dict(call.labels),

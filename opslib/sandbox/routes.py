@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 from moto.core.model import OperationModel, ServiceModel
 
@@ -34,7 +34,7 @@ class Route:
             return None
         if any(name.lower() not in headers for name in self.required_headers):
             return None
-        return dict(zip(self.labels, found.groups(), strict=True))
+        return dict(zip(self.labels, map(unquote, found.groups()), strict=True))
 
     @property
     def weight(self) -> tuple[int, int, int, int, bool]:

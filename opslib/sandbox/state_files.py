@@ -7,6 +7,7 @@ from typing import Any
 
 ACCOUNT = "000000000000"
 REGION = "ap-northeast-1"
+GLOBAL = "us-east-1"  # where AWS keeps CloudFront, Route 53 and their certificates
 PROFILE = "opslib-sandbox"
 READER = "ops_reader"
 

@@ -9,6 +9,7 @@ from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -111,7 +112,26 @@ def tiny_life() -> SimpleNamespace:
         messages=[],
         stream_of=array("H"),
     )
-    return SimpleNamespace(logs={"/tiny/api": api, "/tiny/quiet": quiet}, metrics={}, events={})
+    return SimpleNamespace(logs={"/tiny/api": api, "/tiny/quiet": quiet}, metrics={}, events=tiny_events())
+
+
+def tiny_events() -> dict[str, list[dict[str, Any]]]:
+    """Return 60 builds of main, one a day; the last one broke on its dependencies."""
+    builds = []
+    for number in range(1, 61):
+        started = datetime.fromtimestamp(NOW_MS / 1000, UTC) - timedelta(days=60 - number, hours=1)
+        build = {
+            "branch": "main",
+            "id": number,
+            "status": "SUCCEED",
+            "commit": f"{number:040x}",
+            "message": f"change {number}",
+        }
+        builds.append(
+            build | {"started": started.isoformat(), "finished": (started + timedelta(minutes=4)).isoformat()}
+        )
+    builds[-1] |= {"status": "FAILED", "cause": ["npm error code ERESOLVE"]}
+    return {"amplify_builds": [*builds, {**builds[0], "id": 61, "branch": "feature/gift"}]}
 
 
 def main(clock: str) -> None:

@@ -17,12 +17,12 @@ from tests.sandbox.gateway_process import Gateway, running
 NOT_MODELLED: dict[str, tuple[str, dict[str, Any]]] = {
     "pi:ListAvailableResourceMetrics": ("json", {"ServiceType": "RDS", "Identifier": "db-X", "MetricTypes": ["os"]}),
     "cloudwatch:PutAnomalyDetector": ("json, query-compatible", {}),
-    "amplify:ListApps": ("rest-json, service unknown", {}),
+    "amplify:ListWebhooks": ("rest-json, service unknown", {"appId": "x"}),
     "synthetics:DescribeCanaries": ("rest-json, service unknown", {}),
     "rds:DescribeDBLogFiles": ("query", {"DBInstanceIdentifier": "x"}),
     "redshift:DescribeClusters": ("query, service unknown", {}),
     "ec2:DescribeTrunkInterfaceAssociations": ("ec2", {}),
-    "route53:GetHealthCheckStatus": ("rest-xml", {"HealthCheckId": "x"}),
+    "route53:GetCheckerIpRanges": ("rest-xml", {}),
 }
 
 
