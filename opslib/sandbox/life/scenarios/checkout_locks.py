@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from opslib.sandbox.life import incident_database as database
 from opslib.sandbox.life.incident import Incident
 from opslib.sandbox.life.rhythm import NOW_MS, milliseconds
 from opslib.sandbox.life.traffic import Request
@@ -18,9 +19,12 @@ INQUIRIES = (
 RELATIONS = ("stock", "stock", "stock", "orders")
 NOTE = "在庫更新を注文の取引の中へ移動 (stock update inside the order's transaction)"
 STATEMENT = "update stock set quantity = quantity - $1 where sku = $2 -- 在庫更新"
+WAITING = (
+    (6.6, "Lock:transactionid", STATEMENT), (2.4, "Lock:tuple", STATEMENT), (0.3, "CPU", STATEMENT),
+    (1.2, "Lock:transactionid", "update orders set status = $1, updated_at = $2 where id = $3"),
+)  # fmt: skip
 MEASURED = (
-    ("AWS/RDS", "DBLoad", "db", {"add": 10.5, "ramp": 480}), ("AWS/RDS", "DBLoadNonCPU", "db", {"add": 10.2, "ramp": 480}),
-    ("AWS/RDS", "DBLoadCPU", "db", {"add": 0.3, "ramp": 480}), ("AWS/RDS", "CPUUtilization", "db", {"add": 6.0, "ramp": 480}),
+    ("AWS/RDS", "CPUUtilization", "db", {"add": 6.0, "ramp": 480}),
     ("AWS/RDS", "DatabaseConnections", "db", {"add": 96.0, "ramp": 480}),
     ("AWS/RDS", "WriteLatency", "db", {"factor": 1.5}), ("AWS/RDS", "DiskQueueDepth", "db", {"factor": 1.4}),
     ("AWS/ApplicationELB", "ActiveConnectionCount", "alb", {"factor": 1.25}),
@@ -40,6 +44,10 @@ def unfold(incident: Incident) -> None:
     _plant(incident)
     for namespace, name, where, change in MEASURED:
         incident.metric(namespace, name, where, SINCE, **change)
+    for sessions, wait, statement in WAITING:
+        database.load(incident, SINCE, sessions, wait, statement, latency_ms=4300.0, rows=1.0, blocks=8.0)
+    database.counter(incident, SINCE, "db.state.idle_in_transaction_count", add=3.0)
+    database.counter(incident, SINCE, "db.state.idle_in_transaction_max_time", per_second=1.0)
 
 
 def _deploy(incident: Incident) -> None:
@@ -98,3 +106,4 @@ def _plant(incident: Incident) -> None:
     failed.extra["skew"] = {"auth": -120}
     _release(incident, failed, HOLDER)
     incident.out.planted = {"request_id": PLANTED, "user_id": CUSTOMER, "order_id": str(failed.order)}
+    incident.out.planted |= {"component": "database", "runbook": "2-investigate/slow-database"}
