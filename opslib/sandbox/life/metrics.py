@@ -213,9 +213,10 @@ def _ecs(load: Floats, shop: Shop) -> dict[MetricKey, Series]:
             value = np.maximum(value, 0.5)
             parts = (samples, value * samples, np.maximum(0.2, value - spread), value + spread)
             found[key("AWS/ECS", name, where)] = series("Percent", at, *parts)
-        for name in ("RunningTaskCount", "DesiredTaskCount"):
-            once = samples / tasks
-            found[key("ECS/ContainerInsights", name, where)] = series("Count", at, once, tasks * once, tasks, tasks)
+        once, none = samples / tasks, tasks * 0
+        counts = {"RunningTaskCount": tasks, "DesiredTaskCount": tasks, "PendingTaskCount": none, "RestartCount": none}
+        for name, value in (counts | {"DeploymentCount": none + 1}).items():
+            found[key("ECS/ContainerInsights", name, where)] = series("Count", at, once, value * once, value, value)
     return found
 
 
