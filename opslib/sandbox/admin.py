@@ -32,6 +32,8 @@ class Admin:
             ("POST", "settings"): lambda request: gateway.settings.update(_json(request)),
             ("POST", "load-logs"): self._load_logs,
             ("GET", "build-log"): self._build_log,
+            ("POST", "outcomes"): self._plan_outcome,
+            ("DELETE", "outcomes"): lambda request: {"removed": _emptied(gateway.services.home.state.outcomes)},
         }
 
     def answer(self, request: Request) -> Response:
@@ -71,6 +73,13 @@ class Admin:
         asked = parse_qs(request.query).get("id")
         return {"removed": self._gateway.faults.remove(int(asked[0]) if asked else None)}
 
+    def _plan_outcome(self, request: Request) -> Body:
+        planned, outcomes = _json(request), self._gateway.services.home.state.outcomes
+        if not planned:
+            raise ValueError('say what is to happen to what, such as {"service": "api", "deployment": "stuck"}')
+        outcomes.append(planned)
+        return {"outcomes": outcomes}
+
     def _load_logs(self, request: Request) -> Body:
         events = self._gateway.services.home.logs.load_lines(request.body.splitlines())
         return {"events": events, "total": sum(events.values())}
@@ -83,6 +92,12 @@ class Admin:
                     200, [("content-type", "text/plain; charset=utf-8")], job.log(asked.get("step", "BUILD")).encode()
                 )
         raise ValueError(f"no such job: {asked.get('job')}")
+
+
+def _emptied(planned: list[Body]) -> int:
+    count = len(planned)
+    planned.clear()
+    return count
 
 
 def _zulu(gateway: "Gateway") -> str:

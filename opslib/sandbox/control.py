@@ -131,6 +131,13 @@ class Sandbox:
         """Remove all faults."""
         return clear_faults(self.directory)
 
+    def outcome(self, **planned: str) -> list[dict[str, str]]:
+        """Plan how the next change of a thing ends, once: `outcome(service="api", deployment="circuit-breaker")`.
+
+        Deployments of ECS: circuit-breaker (its tasks exit, it is rolled back), stuck (IN_PROGRESS, alone), slow (12 min).
+        """
+        return list(admin_client.post(self.endpoint, "outcomes", planned)["outcomes"])
+
     def settings(self, **values: float) -> dict[str, Any]:
         """Change latency_ms, scan_seconds_constant or scan_seconds_per_group_hour; return all of them."""
         return admin_client.post(self.endpoint, "settings", values)

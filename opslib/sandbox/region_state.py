@@ -23,6 +23,7 @@ class RegionState:
     metrics: MetricsStore
     events: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     lock: Any = field(default_factory=threading.RLock)
+    outcomes: list[dict[str, Any]] = field(default_factory=list)  # what is planned to happen to coming changes
     _parts: dict[type, Any] = field(default_factory=dict)
 
     def part(self, kind: type[Kind]) -> Kind:
@@ -31,3 +32,12 @@ class RegionState:
             if kind not in self._parts:
                 self._parts[kind] = kind(self)  # type: ignore[call-arg]
             return self._parts[kind]  # type: ignore[no-any-return]
+
+    def take(self, kind: str, **about: Any) -> str:
+        """Return the outcome planned for a change of this kind to this thing, once; empty when none is."""
+        with self.lock:
+            for planned in self.outcomes:
+                if kind in planned and all(planned.get(name) == value for name, value in about.items()):
+                    self.outcomes.remove(planned)
+                    return str(planned[kind])
+        return ""

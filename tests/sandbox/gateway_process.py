@@ -88,7 +88,7 @@ def gateway(shared_gateway: Gateway) -> Iterator[Gateway]:
 
 
 def tiny_life() -> SimpleNamespace:
-    """Return two log groups and no metrics: a request every second for the last 500 s in /tiny/api."""
+    """Return two log groups, no metrics: a request every second for the last 500 s in /tiny/api."""
     times = array("q", (NOW_MS - (ORDERS - number) * 1000 for number in range(ORDERS)))
     lines = [
         json.dumps(
@@ -116,7 +116,9 @@ def tiny_life() -> SimpleNamespace:
 
 
 def tiny_events() -> dict[str, list[dict[str, Any]]]:
-    """Return 60 builds of main, one a day; the last one broke on its dependencies."""
+    """Return the shop's deploys and scaling, and 60 builds of main, one a day; the last one broke on its dependencies."""
+    from opslib.sandbox.life import deploys
+
     builds = []
     for number in range(1, 61):
         started = datetime.fromtimestamp(NOW_MS / 1000, UTC) - timedelta(days=60 - number, hours=1)
@@ -131,7 +133,8 @@ def tiny_events() -> dict[str, list[dict[str, Any]]]:
             build | {"started": started.isoformat(), "finished": (started + timedelta(minutes=4)).isoformat()}
         )
     builds[-1] |= {"status": "FAILED", "cause": ["npm error code ERESOLVE"]}
-    return {"amplify_builds": [*builds, {**builds[0], "id": 61, "branch": "feature/gift"}]}
+    lived = {kind: deploys.events()[kind] for kind in ("deploys", "scaling")}
+    return lived | {"amplify_builds": [*builds, {**builds[0], "id": 61, "branch": "feature/gift"}]}
 
 
 def main(clock: str) -> None:

@@ -106,8 +106,9 @@ class Incident:
     def deploy(self, service: str, at: str, version: str, by: str, note: str) -> list[str]:
         """Deploy a service: an event, and new tasks from then on; return their streams."""
         since = milliseconds(at)
-        self.out.events.setdefault("deploys", []).append(deploy(service, since, version, by, note))
         old, new = self.shop.tasks(service), self.shop.tasks(service, 1)
+        event = deploy(service, since, version, by, note) | {"streams": new}
+        self.out.events.setdefault("deploys", []).append(event)
         self.out.renamed[f"/shop/{service}"] = (since, dict(zip(old, new, strict=True)))
         return new
 
