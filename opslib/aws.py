@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -89,6 +90,30 @@ def client(environment: Environment, service: str, *, region: str = "") -> Any:
     """
     identity(environment)
     return _client(environment, service, region)
+
+
+def ask(environment: Environment, service: str, operation: str, *, region: str = "", **asked: Any) -> dict[str, Any]:
+    """Call one operation, named as boto3 names it, and return its answer; what fails is raised as an error for people."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        answer: dict[str, Any] = getattr(client(environment, service, region=region), operation)(**asked)
+        return answer
+    except (BotoCoreError, ClientError) as error:
+        raise explain(error, environment) from None
+
+
+def pages(
+    environment: Environment, service: str, operation: str, key: str, *, region: str = "", **asked: Any
+) -> Iterator[Any]:
+    """Yield the items under `key` (such as "InvalidationList.Items") of all pages; the next page is asked for when needed."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        found = client(environment, service, region=region).get_paginator(operation).paginate(**asked)
+        yield from (item for item in found.search(f"{key}[]") if item is not None)
+    except (BotoCoreError, ClientError) as error:
+        raise explain(error, environment) from None
 
 
 @lru_cache(maxsize=8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,19 @@ if TYPE_CHECKING:
 
 _MISSING = r"\N"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run it
+
+
+def made(rows: Sequence[Mapping[str, Any]], types: Mapping[str, str]) -> pd.DataFrame:
+    """Return a frame of these columns whatever the rows hold, also of none; type "time" is datetime64[ns, UTC]."""
+    import pandas as pd
+
+    def column(name: str, kind: str) -> Any:
+        values = [row.get(name) for row in rows]
+        if kind == "time":
+            return pd.to_datetime(pd.Series(values, dtype="object"), utc=True).astype("datetime64[ns, UTC]")
+        return pd.Series(values, dtype="object" if kind == "str" else kind)
+
+    return pd.DataFrame({name: column(name, kind) for name, kind in types.items()})
 
 
 def write(file: Path, frame: pd.DataFrame) -> None:
