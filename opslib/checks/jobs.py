@@ -1,0 +1,138 @@
+"""Background jobs: which failed, since when, whether that is usual, which never came, which do not end."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+from opslib.checks import job_parts as parts
+from opslib.checks.job_story import FAILING, HISTORY, RECOVERED, SLOW, Story, read
+from opslib.checks.wording import counted, listed, took
+from opslib.result import Next, Result, Sight, Verdict
+from opslib.run import Fact, Run
+from opslib.sources import job_lines, jobs
+from opslib.window import Window
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NAME, TITLE = "failed-jobs", "Background jobs"
+ACT, LOOK, NOTHING = "Act: ", "Look when there is time: ", "Nothing to do: "
+
+
+def failed(run: Run, *, job: str = "") -> Result:
+    """Say which jobs failed in the window (24 hours by default) and whether anybody must do anything.
+
+    `job` narrows to one job. Parts: runs, jobs, errors, missed, example. Critical: a job fails still, did not come, or
+    does not end; warn: it failed and has succeeded since, or became slow.
+    """
+    window = run.window_or("24h")
+    facts = _asked(run, window, job)
+    if any(fact.frame is None for fact in facts.values()):
+        return run.record(parts.blind(facts, NAME, TITLE))
+    frames = {name: fact.frame for name, fact in facts.items() if fact.frame is not None}
+    story = read(
+        frames["job_runs"], frames["unfinished_runs"], frames["job_history"], frames["clock_runs"],
+        window=window, zone=run.environment.timezone,
+    )  # fmt: skip
+    return run.record(_told(run, story, frames, window, job))
+
+
+def _asked(run: Run, window: Window, job: str) -> dict[str, Fact]:
+    env = run.environment
+    before = Window(window.start - HISTORY, window.start, window.zone)
+    two_weeks = Window(window.start - timedelta(days=14), window.end, window.zone)
+    return run.facts(
+        deadline_s=3 * run.deadline,
+        job_runs=partial(jobs.runs, env, window=window, job=job),
+        unfinished_runs=partial(jobs.unfinished, env, window=window, job=job),
+        job_history=partial(jobs.history, env, window=before, zone=env.timezone, job=job),
+        clock_runs=partial(jobs.clock_times, env, window=two_weeks, job=job),
+    )
+
+
+def _told(run: Run, story: Story, frames: dict[str, pd.DataFrame], window: Window, job: str) -> Result:
+    runs = frames["job_runs"]
+    example = _example(run, story, window)
+    reasons = sorted({problem for frame in frames.values() for problem in frame.attrs.get("problems", [])})
+    reasons += [f"the example's lines: {example.error.what}"] if example.error else []
+    verdict, sentence = conclusion(story, runs=len(runs), window=window)
+    if not len(runs) and not len(frames["job_history"]):
+        verdict, reasons = Verdict.UNKNOWN, [*reasons, "job_runs has no row in the window, nor in the 28 days before"]
+    source = parts.source(run, window, "job_runs_page", frames["job_runs"])
+    facts = {
+        "runs": f"{len(runs):,}", "failed": f"{int(story.jobs['failed'].sum()):,}", "jobs failing": str(int((story.jobs["state"] == FAILING).sum())),
+        "did not come": str(len(story.missed)), "do not end": str(len(story.stuck)), "retried": f"{int(story.jobs['retried'].sum()):,}",
+    }  # fmt: skip
+    return Result(
+        NAME, TITLE if not job else f"Background job {job}", verdict, sentence, Sight.PARTIAL if reasons else Sight.COMPLETE,
+        "; ".join(reasons), facts, sources=(source,), next=_next(story, window), data=("data/job_runs.csv" if run.folder else "",),
+        parts=(parts.runs(run, runs, window, source), parts.by_job(run, story, source), parts.errors(run, story, source),
+               parts.missing(run, story, window), parts.example(run, story, example)),
+    )  # fmt: skip
+
+
+def conclusion(story: Story, *, runs: int, window: Window) -> tuple[Verdict, str]:
+    """Return the verdict and the one sentence: must somebody do something, and what."""
+    table = story.jobs
+    urgent = [parts.failing_text(row, story, window) for row in table[table["state"] == FAILING].itertuples()]
+    urgent += parts.missed_texts(story, window) + parts.stuck_texts(story, window)
+    if urgent:
+        return Verdict.CRITICAL, ACT + listed(urgent) + "."
+    later = [
+        f"{row.job} failed {counted(row.failed, 'time')} and has succeeded since"
+        for row in table[table["state"] == RECOVERED].itertuples()
+    ]
+    later += [
+        f"{row.job} takes {took(row.took_s)}, usually {took(row.usual_s)}"
+        for row in table[table["state"] == SLOW].itertuples()
+    ]
+    if later:
+        return Verdict.WARN, LOOK + listed(later) + "."
+    failed_runs = int(table["failed"].sum())
+    said = (
+        f"{failed_runs} of {runs:,} runs failed for good, as usual"
+        if failed_runs
+        else f"all of {runs:,} runs went well"
+    )
+    return Verdict.OK, f"{NOTHING}{said}; no job is overdue, none hangs."
+
+
+def _example(run: Run, story: Story, window: Window) -> Fact:
+    """Fetch what the last run with the commonest error wrote; without a failed run there is nothing to ask."""
+    if not len(story.errors):
+        return Fact("example_lines")
+    worst = story.errors.iloc[0]
+    end = min(worst["last"] + timedelta(minutes=5), window.end)
+    ask = partial(
+        job_lines.lines,
+        run,
+        run_id=int(worst["id"]),
+        window=Window(worst["last"] - timedelta(hours=2), end, window.zone),
+    )
+    return run.facts(deadline_s=3 * run.deadline, example_lines=ask)["example_lines"]
+
+
+def _next(story: Story, window: Window) -> tuple[Next, ...]:
+    if not len(story.errors):
+        return ()
+    worst = story.errors.iloc[0]
+    steps = []
+    if worst["request_id"]:
+        steps.append(
+            Next(
+                "2-investigate/trace-request",
+                {"request_id": worst["request_id"]},
+                f"trace the request that left the last failed run of {worst['job']}",
+            )
+        )
+    around = Window(max(window.start, worst["first"].to_pydatetime() - timedelta(minutes=10)), window.end, window.zone)
+    steps.append(
+        Next(
+            "2-investigate/search-errors",
+            {"window": around.as_parameter()},
+            "see which other errors began at the same time",
+        )
+    )
+    return tuple(steps)
