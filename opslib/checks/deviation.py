@@ -1,0 +1,184 @@
+"""How far one series is off in an incident, since when: robust, whatever its unit, gaps, resets and season."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+DAY = 86_400.0
+OFF = 1.6  # log(1 + z) of a steady deviation of 4; severities are given in units of it
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How far one series is off: severity (1 is the threshold), where in the axis it began, how long it took to rise."""
+
+    metric: str
+    severity: float
+    onset: int | None = None
+    rise: float = 0.0
+
+
+def judged(values: Floats, axis: Floats, base: Mask, during: Mask, bad: str) -> Finding:
+    """Return how far the series is off in the incident, under the explanation that leaves least of it."""
+    values = _rates(_filled(values, base, during), base)
+    known = np.isfinite(values)
+    if (known & base).sum() < 3 or not (known & during).any():
+        return Finding("", 0.0)
+    axis, base, during, x = axis[known], base[known], during[known], values[known]
+    least: Finding | None = None
+    for residual, scale in _explanations(x, axis, base, during):
+        found = _severity(np.clip(residual / scale, -200, 200), axis, base, during, bad)
+        if least is None or found.severity < least.severity:
+            least = found
+    assert least is not None  # the level always explains something
+    onset = None if least.onset is None else int(np.flatnonzero(known)[least.onset])
+    return Finding("", least.severity, onset, least.rise)
+
+
+def _filled(values: Floats, base: Mask, during: Mask) -> Floats:
+    """Read the holes of a series that only speaks when something happens (errors, evictions) as zero."""
+    known = np.isfinite(values)
+    before, now = known[base].mean(), known[during].mean()
+    if 0 < before < 0.25 and now > 2 * before and np.nanmin(values) >= 0:
+        return np.where(known, values, 0.0)
+    return values
+
+
+def _rates(values: Floats, base: Mask) -> Floats:
+    """Turn a counter that only grows, but for resets, into its growth per step; leave everything else."""
+    known = np.flatnonzero(np.isfinite(values))
+    if len(known) < 8:
+        return values
+    steps = np.diff(values[known])
+    ours = steps[base[known][1:]]
+    if len(ours) < 5 or (ours > 0).mean() < 0.6 or (steps < 0).mean() > 0.03:
+        return values
+    widths = np.diff(known)
+    rates = np.full(len(values), np.nan)
+    rates[known[1:]] = np.where(steps >= 0, steps, np.nan) / widths  # a reset says nothing
+    return rates
+
+
+def _explanations(x: Floats, axis: Floats, base: Mask, during: Mask) -> list[tuple[Floats, float]]:
+    """Return (what is left of the series, its noise) for each thing that may explain it: level, trend, season."""
+    seasonal = _seasons(x, axis, base, during)
+    long = axis[base][-1] - axis[base][0] > 0.8 * DAY
+    if seasonal and long:
+        return seasonal
+    level = x - np.median(x[base])
+    found = [(level, _noise(level[base], x[base], x))]
+    if (trend := _trend(x, axis, base)) is not None:
+        found.append((trend, _noise(trend[base], x[base], x)))
+    return found + seasonal
+
+
+def _trend(x: Floats, axis: Floats, base: Mask) -> Floats | None:
+    """Return what a straight line through the baseline leaves, if that is much less than the level leaves."""
+    y, t = x[base], axis[base]
+    if len(y) < 9:
+        return None
+    third = len(y) // 3
+    rise = np.median(y[-third:]) - np.median(y[:third])
+    slope = rise / max(np.median(t[-third:]) - np.median(t[:third]), 1e-9)
+    left = x - slope * axis
+    left = left - np.median(left[base])
+    spread = np.median(np.abs(y - np.median(y)))
+    return left if np.median(np.abs(left[base])) < 0.5 * spread else None
+
+
+def _seasons(x: Floats, axis: Floats, base: Mask, during: Mask) -> list[tuple[Floats, float]]:
+    """Return what the same hours of each earlier day leave, for the days that the series holds."""
+    if axis[-1] - axis[0] < 0.9 * DAY:
+        return []
+    step = float(np.median(np.diff(axis)))
+    near = max(900.0, 2.5 * step)
+    smooth = pd.Series(x).rolling(_odd(near / step), center=True, min_periods=1).median().to_numpy()
+    past = axis < axis[during][0]
+    found = []
+    for days in range(1, int((axis[-1] - axis[0]) / DAY) + 2):
+        then = axis - days * DAY
+        spot = np.clip(np.searchsorted(axis[past], then), 1, max(int(past.sum()) - 1, 1))
+        if past.sum() < 3:
+            break
+        gap = np.minimum(np.abs(axis[past][spot] - then), np.abs(axis[past][spot - 1] - then))
+        usable = gap <= near
+        if usable[during].mean() < 0.6:
+            continue
+        left = np.where(usable, x - np.interp(then, axis[past], smooth[past]), np.nan)
+        ours = base & usable
+        if ours.sum() >= 5:
+            left = left - np.median(left[ours])
+            scale = _noise(left[ours], x[base], x)
+        else:
+            scale = 1.2 * _noise((x - smooth)[base], x[base], x)
+        found.append((np.nan_to_num(left), scale))
+    return found
+
+
+def _odd(count: float) -> int:
+    return max(3, int(count) // 2 * 2 + 1)
+
+
+def _noise(residual: Floats, y: Floats, whole: Floats) -> float:
+    """Return the noise of a residual in the baseline, never less than is plausible for its scale and kind."""
+    spread = 1.4826 * np.median(np.abs(residual - np.median(residual)))
+    quartiles = np.subtract(*np.percentile(residual, [75, 25])) / 1.349
+    wander = np.percentile(np.abs(_steady(residual)), 98) / 3.0  # what comes and goes in the baseline is no news
+    level = float(np.median(np.abs(y)))
+    floor = 0.01 * level
+    if np.all(whole == np.rint(whole)):
+        floor = max(floor, 0.7 * float(np.sqrt(level + 1.0)) if level < 100 else floor)
+    elif not level:
+        floor = max(floor, 0.04 * float(np.max(np.abs(whole))))
+    return max(float(spread), float(quartiles), float(wander), floor, 1e-12)
+
+
+def _steady(z: Floats, width: int = 3) -> Floats:
+    """Return the running median: one odd point is no finding."""
+    if len(z) < width:
+        return z
+    padded = np.concatenate([z[:1], z, z[-1:]])
+    return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(padded, width), axis=1), dtype=float)
+
+
+def _severity(z: Floats, axis: Floats, base: Mask, during: Mask, bad: str) -> Finding:
+    """Return severity, onset and rise: how far, and for how much of the time since it began."""
+    if bad:
+        z = np.maximum(z, 0.0) if bad == "high" else np.minimum(z, 0.0)
+    after = np.flatnonzero(base)[-1] + 1 if np.flatnonzero(base)[-1] < np.flatnonzero(during)[0] else 0
+    steady = _steady(z[during])
+    peak = float(np.max(np.abs(steady)))
+    sign = float(np.sign(steady[np.argmax(np.abs(steady))]))
+    places = np.flatnonzero(during)
+    threshold = max(3.0, 0.1 * peak)
+    onset = _onset(sign * z, after, int(places[0]), int(places[-1]), threshold) if peak >= 3.0 else None
+    since = sign * z[max(onset, int(places[0])) if onset is not None else int(places[0]) : int(places[-1]) + 1]
+    share = float((since > 2.0).sum()) / max(len(since), min(len(places), 6))
+    rise = 0.0
+    if onset is not None:
+        high = np.flatnonzero(sign * z[onset:] >= 0.5 * peak)
+        rise = float(axis[onset + (high[0] if len(high) else 0)] - axis[onset])
+    return Finding("", float(np.log1p(peak)) * (0.5 + 0.5 * share) / OFF, onset, rise)
+
+
+def _onset(z: Floats, after: int, first: int, last: int, threshold: float) -> int:
+    """Return where the deviation began: the first point beyond the threshold that is not alone.
+
+    It may lie before the incident's window when the series was off since then without a break.
+    """
+    over = z[: last + 1] > threshold
+    for place in range(first, last + 1):
+        if over[place] and over[place : place + 3].sum() >= min(2, last + 1 - place):
+            break
+    else:
+        place = first + int(np.argmax(z[first : last + 1]))
+    if place == first:
+        while place > after and over[place - 1]:
+            place -= 1
+    return place

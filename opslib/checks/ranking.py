@@ -1,0 +1,176 @@
+"""Which component is off, since when, and whose fault it is: a pure function over series, no I/O.
+
+The method is that of the literature on root cause analysis. Each series is scored by its robust deviation from the
+baseline (median and interquartile range instead of mean and deviation, as BARO and epsilon-Diagnosis do, so that an
+outlier in the baseline or a wrongly guessed onset does little harm); expected values follow the level, the trend and
+the same hours of other days, and the explanation that leaves least counts. Then the call graph tells the cause from
+the symptom (as CIRCA and the random walks of MonitorRank do): blame moves from a caller to what it calls, if that was
+off no later.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from opslib.checks.deviation import Finding, Floats, Mask, judged
+
+_TRAFFIC = re.compile(
+    r"requests?$|request_?count|throughput|\b[rq]ps\b|calls|traffic|invocations|bytes|network|packets|volume", re.I
+)
+
+
+def rank_components(
+    series: pd.DataFrame,
+    *,
+    incident: Any,
+    baseline: Any,
+    calls: Mapping[str, Sequence[str]] | None = None,
+) -> pd.DataFrame:
+    """Rank components by how likely each is the cause of what happened in the incident.
+
+    `series` is wide: one column per (component, metric), the index times (aware or naive) or numbers. `incident` and
+    `baseline` are Windows, pairs or slices. `calls` names what each component calls. `series.attrs["bad"]` may say
+    per column which side is bad ("high" or "low"); without it both are.
+    Columns: component, score (float; from 1 on it is off), metric (the most telling one), since (an index value, NaT
+    if not off), symptom_of (the component that explains it, or empty). Raises ValueError for a window without rows.
+    """
+    series = series[~series.index.duplicated(keep="last")].sort_index()
+    axis = _axis(series.index)
+    base, during = _mask(series.index, baseline), _mask(series.index, incident)
+    if not base.any() or not during.any():
+        which = "baseline" if not base.any() else "incident"
+        raise ValueError(f"the frame has no row in the {which}")
+    bad = series.attrs.get("bad", {})
+    findings: dict[str, list[Finding]] = {}
+    for place, (component, metric) in enumerate(series.columns):
+        values = series.iloc[:, place].to_numpy(dtype=float, na_value=np.nan)
+        found = judged(values, axis, base, during, bad.get((component, metric), ""))
+        weight = 0.6 if _TRAFFIC.search(str(metric)) else 1.0
+        findings.setdefault(str(component), []).append(
+            Finding(str(metric), found.severity * weight, found.onset, found.rise)
+        )
+    return _ranked(findings, series.index, axis, during, calls or {})
+
+
+def _axis(index: pd.Index[Any]) -> Floats:
+    """Return the index as seconds, or as it is when it holds numbers."""
+    if isinstance(index, pd.DatetimeIndex):
+        return np.asarray(index.as_unit("ns").asi8 / 1e9, dtype=float)
+    return np.asarray(index, dtype=float)
+
+
+def _mask(index: pd.Index[Any], window: Any) -> Mask:
+    """Return which rows lie in [start, end); in [start, end] if there would be none."""
+    if isinstance(window, slice):
+        start, end = window.start, window.stop
+    else:
+        start, end = (window.start, window.end) if hasattr(window, "start") else window
+    if isinstance(index, pd.DatetimeIndex):
+        start, end = (None if moment is None else _like(index, moment) for moment in (start, end))
+    since = index >= start if start is not None else np.ones(len(index), dtype=bool)
+    inside = since & (index < end) if end is not None else since
+    return np.asarray(inside if inside.any() or end is None else since & (index <= end), dtype=bool)
+
+
+def _like(index: pd.DatetimeIndex, moment: Any) -> pd.Timestamp:
+    """Return the moment as the index has its times: naive ones are UTC."""
+    stamp = pd.Timestamp(moment)
+    aware = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp
+    return aware.tz_convert(index.tz) if index.tz is not None else aware.tz_convert("UTC").tz_localize(None)
+
+
+def _ranked(
+    findings: dict[str, list[Finding]],
+    index: pd.Index[Any],
+    axis: Floats,
+    during: Mask,
+    calls: Mapping[str, Sequence[str]],
+) -> pd.DataFrame:
+    step = float(np.median(np.diff(axis))) if len(axis) > 1 else 1.0
+    span = max(float(axis[during][-1] - axis[during][0]), 8 * step)
+    tops = {name: max(found, key=lambda one: one.severity) for name, found in findings.items()}
+    severity, onset = _of_components(findings, axis)
+    loud = 0.4 * max(severity.values())
+    earliest = min((moment for name, moment in onset.items() if severity[name] >= loud), default=0.0)
+    score = dict(severity)
+    for name, moment in onset.items():  # who was off first is likelier the cause; one step is no difference
+        score[name] = max(1.0, severity[name] / (1.0 + 8.0 * max(0.0, moment - earliest - step) / span))
+    doubt = {name: 1.5 * step + min(0.8 * tops[name].rise, 0.5 * span) for name in onset}
+    blamed = _blame(score, onset, calls, doubt)
+    names = sorted(findings, key=lambda name: (-blamed[name][0], name))
+    since = [index[int(np.searchsorted(axis, onset[name]))] if name in onset else None for name in names]
+    kind = index.dtype if isinstance(index, pd.DatetimeIndex) else "float64"
+    return pd.DataFrame({
+        "component": names, "score": [round(blamed[name][0], 4) for name in names],
+        "metric": [tops[name].metric for name in names], "since": pd.Series(since, dtype=kind),
+        "symptom_of": [blamed[name][1] for name in names],
+    })  # fmt: skip
+
+
+def _of_components(findings: dict[str, list[Finding]], axis: Floats) -> tuple[dict[str, float], dict[str, float]]:
+    """Return severity and, of those that are off, the onset per component: the worst series, and a little of the next."""
+    severity, onset = {}, {}
+    for name, found in findings.items():
+        ordered = sorted(found, key=lambda one: -one.severity)
+        off = [one for one in ordered if one.severity >= 1.0 and one.onset is not None]
+        more = sum(one.severity * share for one, share in zip(off[1:4], (0.15, 0.1, 0.05), strict=False))
+        severity[name] = ordered[0].severity + more
+        if off:
+            telling = [one.onset for one in off if one.severity >= 0.5 * off[0].severity and one.onset is not None]
+            onset[name] = float(axis[min(telling)])
+    return severity, onset
+
+
+def _blame(
+    score: dict[str, float], onset: dict[str, float], calls: Mapping[str, Sequence[str]], doubt: dict[str, float]
+) -> dict[str, tuple[float, str]]:
+    """Move blame from each caller to the deepest component below it that was off no later; say who explains whom."""
+    explained: dict[str, str] = {}
+    for component in onset:
+        causes = [
+            other
+            for other in _below(component, calls, score, onset)
+            if onset[other] <= onset[component] + doubt[other] and component not in _below(other, calls, score, onset)
+        ]
+        if causes:
+            explained[component] = max(causes, key=lambda other: score[other])
+    final = {}
+    for component, own in score.items():
+        if component in explained:
+            final[component] = (1.0 + 0.2 * (own - 1.0) if own > 1.0 else own, _root(component, explained))
+        else:
+            brought = sum(score[name] for name in explained if _root(name, explained) == component)
+            final[component] = (own + 0.5 * brought, "")
+    return final
+
+
+def _root(component: str, explained: dict[str, str]) -> str:
+    seen = {component}
+    while component in explained and explained[component] not in seen:
+        component = explained[component]
+        seen.add(component)
+    return component
+
+
+def _below(
+    component: str, calls: Mapping[str, Sequence[str]], score: dict[str, float], onset: dict[str, float]
+) -> set[str]:
+    """Return the components that are off and that this one calls, through others that are off or not measured."""
+    found: set[str] = set()
+    waiting = list(calls.get(component, ()))
+    seen = {component}
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        if name in onset:
+            found.add(name)
+        if name in onset or name not in score:
+            waiting += calls.get(name, ())
+    return found
