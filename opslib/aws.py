@@ -5,9 +5,10 @@ Endpoints are never in code: the sandbox is an AWS profile with an endpoint URL.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -144,6 +145,49 @@ def identity(environment: Environment) -> Identity:
         ahead if abs(ahead) > timedelta(seconds=2) else timedelta(),
         stamp.astimezone(UTC),
     )
+
+
+def asked_anew(environment: Environment) -> Identity:
+    """Ask STS again, whatever was known: what a change is checked against, its clock too."""
+    identity.cache_clear()
+    return identity(environment)
+
+
+def change_clients(environment: Environment, *, name: str, person: str) -> Callable[[str, str], Any]:
+    """Return what makes clients for a change: of the change role (sts:AssumeRole) and never retried.
+
+    `name` becomes the role's session name and `person` its source identity, so that CloudTrail tells both. A call
+    that got no answer may have been carried out: to send it again would be a second change. Raises SourceError.
+    """
+    import boto3
+    import botocore.session
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    changing = session(environment)
+    if environment.change_role:
+        asked = {
+            "RoleArn": environment.change_role,
+            "RoleSessionName": _sts_name(name),
+            "SourceIdentity": _sts_name(person),
+        }
+        try:
+            keys = client(environment, "sts").assume_role(**asked, DurationSeconds=3600)["Credentials"]
+        except (BotoCoreError, ClientError) as error:
+            raise explain(error, environment) from None
+        core = botocore.session.Session(profile=environment.profile or None)
+        if environment.aws_config_file:
+            core.set_config_variable("config_file", environment.aws_config_file)
+        core.set_credentials(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
+        changing = boto3.Session(botocore_session=core, region_name=environment.region)
+        changing.events.register("before-call", _count)
+    once = Config(connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS, retries={"total_max_attempts": 1})
+    return lambda service, region: changing.client(service, region_name=region or environment.region, config=once)
+
+
+def _sts_name(text: str) -> str:
+    """STS takes 2 to 64 letters, digits and =,.@_- for names."""
+    return re.sub(r"[^A-Za-z0-9=,.@_-]", "-", text)[:64].ljust(2, "-")
 
 
 def now(environment: Environment) -> datetime:

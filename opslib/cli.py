@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
+from opslib.cli_changes import apply, journal, near, pairs, plan, say_result
+from opslib.cli_changes import env_option as _env
+from opslib.cli_changes import given_option as _given
 from opslib.cli_sandbox import control, sandbox, show_progress
-from opslib.errors import OpsError, ParameterError
+from opslib.errors import OpsError
 
 NO_REPORT, LOCKED = 3, 75
 
@@ -45,11 +46,8 @@ def commands() -> None:
     """Runbooks for one web application on AWS: interactive, headless, and always a record."""
 
 
-commands.add_command(sandbox)
-_given = click.option(
-    "-p", "given", multiple=True, metavar="NAME=VALUE", help="A parameter of the runbook; may be repeated."
-)
-_env = click.option("--env", default="", help="The environment; else OPSLIB_ENV, else the default.")
+for _command in (sandbox, plan, apply, journal):
+    commands.add_command(_command)
 _no_browser = click.option("--no-browser", is_flag=True, help="Only print the address.")
 
 
@@ -68,9 +66,9 @@ def run(notebook: str, given: tuple[str, ...], env: str, run_seconds: int, cell_
     from opslib.runner import headless
 
     record, summary = headless.run(
-        notebook, _pairs(given), env=env, cell_seconds=cell_seconds, run_seconds=run_seconds, lock=lock
+        notebook, pairs(given), env=env, cell_seconds=cell_seconds, run_seconds=run_seconds, lock=lock
     )
-    _say_result(record, summary)
+    say_result(record, summary)
     raise click.exceptions.Exit(int(summary["exit_code"]))
 
 
@@ -84,7 +82,7 @@ def open_(notebook: str, given: tuple[str, ...], env: str, no_browser: bool) -> 
     from opslib import lab as side
     from opslib.runner import interactive
 
-    copy = interactive.open_copy(notebook, _pairs(given), env=env)
+    copy = interactive.open_copy(notebook, pairs(given), env=env)
     side.show(copy, browser=not no_browser)
 
 
@@ -97,7 +95,7 @@ def close(records: tuple[str, ...]) -> None:
 
     folders = [find(record) for record in records] if records else interactive.opened()
     for folder in folders:
-        _say_result(*interactive.close(folder))
+        say_result(*interactive.close(folder))
     if not folders:
         click.echo("no record is open")
 
@@ -122,7 +120,7 @@ def check(paths: tuple[str, ...]) -> None:
     for file, finding in found:
         cell = f"cell {finding.cell}" if finding.cell else "file"
         click.echo(
-            f"{_near(file)}: {cell}: {click.style(finding.rule, bold=True)}: {finding.what}\n    do: {finding.remedy}"
+            f"{near(file)}: {cell}: {click.style(finding.rule, bold=True)}: {finding.what}\n    do: {finding.remedy}"
         )
     click.echo(f"{len(found)} findings" if found else "all rules hold", err=bool(found))
     raise click.exceptions.Exit(1 if found else 0)
@@ -142,7 +140,7 @@ def refresh(names: tuple[str, ...], index_only: bool) -> None:
 
         with control().Sandbox(clock="frozen") as own:
             changed = run_again(list(names), own.environ)
-    click.echo("\n".join(str(_near(file)) for file in changed) or "nothing changed")
+    click.echo("\n".join(str(near(file)) for file in changed) or "nothing changed")
 
 
 @commands.command()
@@ -151,7 +149,7 @@ def new(name: str) -> None:
     """Make a runbook that holds to the rules, such as 2-investigate/my-runbook."""
     from opslib.runner.new import new as make
 
-    file = _near(make(name))
+    file = near(make(name))
     click.echo(
         f"{file}\nedit it with `opslib lab --edit-runbooks`, then `opslib check {name}` and `opslib refresh {name}`"
     )
@@ -180,11 +178,11 @@ def demo() -> None:
     record, summary = headless.run(
         "2-investigate/trace-request", {"request_id": info["planted"]["request_id"]}, env="sandbox"
     )
-    _say_result(record, summary)
+    say_result(record, summary)
     steps = [step["parameters"] for result in summary["results"] for step in result["next"]]
     another = next((given["request_id"] for given in steps if "request_id" in given), info["planted"]["request_id"])
     lines = [
-        "", "look at", f"  {_near(record / records.PAGE)}", f"  {_near(records.reports() / 'index.html')}    all records",
+        "", "look at", f"  {near(record / records.PAGE)}", f"  {near(records.reports() / 'index.html')}    all records",
         "", "try next", "  opslib lab                                   the runbooks in JupyterLab",
         f"  opslib run trace-request -p request_id={another}    another request with the same error",
         f"  opslib open trace-request -p request_id={another}   the same in JupyterLab",
@@ -210,35 +208,3 @@ def version() -> None:
             click.echo(f"{name} {version(name)}")
         except PackageNotFoundError:
             click.echo(f"{name} is not installed")
-
-
-def _pairs(given: Iterable[str]) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise ParameterError(f"-p {text!r} is not NAME=VALUE", fix="for example -p request_id=req-5f0c2e9ab714")
-        if name in pairs:
-            raise ParameterError(f"{name} is given twice", why=f"{pairs[name]!r} and {value!r}", fix="give it once")
-        pairs[name] = value
-    return pairs
-
-
-def _near(path: Path) -> Path:
-    """The path as one would type it from here."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-def _say_result(record: Path, summary: dict[str, Any]) -> None:
-    from opslib.display import status_text, visible
-
-    results = summary["results"]
-    said = visible(results[0]["sentence"]) if results else "no check came to a result"
-    colour = {"critical": "red", "warn": "yellow", "ok": "green"}.get(summary["verdict"], "white")
-    click.echo(f"{click.style(status_text(summary['verdict']), fg=colour, bold=True)}  {click.style(said, bold=True)}")
-    if summary["status"] != "finished":
-        click.echo(click.style(f"the run did not finish ({summary['status']})", fg="red", bold=True), err=True)
-        click.echo(visible(summary["error"]).replace("\\u000a", "\n"), err=True)
-    elif not summary["blind"].startswith("0 "):
-        click.echo(f"{summary['blind']}: {visible(results[0]['reason'] if results else '')}")
-    click.echo(f"record    {_near(record)}")

@@ -147,6 +147,12 @@ def sandbox_folder() -> Path:
     return Path(named) if named else project_root() / ".opslib"
 
 
+def reports_folder() -> Path:
+    """Return the folder of all records and journals: OPSLIB_REPORTS, else reports/ of the project."""
+    named = os.environ.get("OPSLIB_REPORTS")
+    return Path(named).resolve() if named else project_root() / "reports"
+
+
 def environment_name(env: str = "") -> str:
     """Return which environment is meant: the argument, OPSLIB_ENV, the file's `default`, else a running sandbox."""
     if named := env or os.environ.get("OPSLIB_ENV", ""):

@@ -8,7 +8,8 @@ OpsError
 ├── SandboxDown      environment `sandbox` without a running sandbox
 ├── SourceError      AWS answered no, or not at all
 ├── DatabaseError    no way to the database, or a statement that failed
-└── RecordError      a record that cannot be written, read, opened or closed
+├── RecordError      a record that cannot be written, read, opened or closed
+└── Refused          a change that is not made: what stands against it
 """
 
 from __future__ import annotations
@@ -71,3 +72,7 @@ class DatabaseError(SourceError):
 
 class RecordError(OpsError):
     """A record cannot be written, read, opened or closed."""
+
+
+class Refused(OpsError):
+    """A change that is not made, and nothing was done: the plan, the state or somebody else stands against it."""

@@ -46,7 +46,7 @@ def run(
         adopt_abandoned()
         folder = records.begin(runbook, notebook, environment, mode=records.HEADLESS, parameters=values)
         try:
-            return _run_in(folder, notebook, cell_seconds, run_seconds)
+            return run_in(folder, notebook, cell_seconds, run_seconds)
         except RecordError:
             records.discard(folder)
             raise
@@ -87,9 +87,11 @@ def adopt_abandoned() -> list[Path]:
     return adopted
 
 
-def _run_in(
+def run_in(
     folder: Path, notebook: runbooks.Notebook, cell_seconds: int, run_seconds: int
 ) -> tuple[Path, dict[str, Any]]:
+    """Run a notebook in the folder of a run that has begun, and finish its record."""
+
     def save(so_far: runbooks.Notebook) -> None:
         files.write(folder / records.NOTEBOOK, runbooks.text_of(cleaning.clean_notebook(so_far)))
 

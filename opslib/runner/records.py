@@ -5,7 +5,6 @@ A headless run lies aside in reports/.partial until it is finished; an interacti
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import secrets
@@ -15,8 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from opslib.config import project_root
+from opslib.config import reports_folder
 from opslib.errors import RecordError
+from opslib.journal import person
 from opslib.runner import files, runbooks
 
 SCHEMA = 1
@@ -27,9 +27,8 @@ _DAYS = "*/[0-9][0-9][0-9][0-9]/[0-9][0-9]/[0-9][0-9]"
 
 
 def reports() -> Path:
-    """Return the folder of all records: OPSLIB_REPORTS, else reports/ of the project."""
-    named = os.environ.get("OPSLIB_REPORTS")
-    return Path(named).resolve() if named else project_root() / "reports"
+    """Return the folder of all records."""
+    return reports_folder()
 
 
 def begin(runbook: str, notebook: runbooks.Notebook, env: str, *, mode: str, parameters: Mapping[str, Any]) -> Path:
@@ -39,7 +38,7 @@ def begin(runbook: str, notebook: runbooks.Notebook, env: str, *, mode: str, par
     folder = reports() / ".partial" / name if mode == HEADLESS else _place_of(env, now, name)
     state = {
         "schema": SCHEMA, "run_id": run_id, "runbook": runbook, "env": env, "mode": mode, "parameters": dict(parameters),
-        "started": now.isoformat(timespec="milliseconds"), "operator": operator(), "state": "open", "pid": os.getpid(),
+        "started": now.isoformat(timespec="milliseconds"), "operator": person(), "state": "open", "pid": os.getpid(),
     }  # fmt: skip
     try:
         files.make_private(folder, below=reports())
@@ -117,14 +116,6 @@ def find(text: str) -> Path:
 def discard(folder: Path) -> None:
     """Remove the work folder of a run that cannot become a record."""
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def operator() -> str:
-    """Return the name of the user; a container may have none."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"
 
 
 def _place_of(env: str, moment: datetime, name: str) -> Path:

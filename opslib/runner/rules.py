@@ -22,6 +22,10 @@ _ACCOUNT = re.compile(
 )
 _IMAGE = re.compile(r"data:image/[a-z+.-]+;base64,[A-Za-z0-9+/=]+")
 _MAGIC = re.compile(r"^\s*(?:%|!|\?)|^[^#'\"\n]*\?\s*$", re.M)
+APPLY = 'plan.apply("")  # type the phrase shown above, then run this cell alone'
+_CHANGES = re.compile(
+    r"\bopslib\.(?:actions|applying)\b|\bfrom opslib import (?:.*\b)?(?:actions|applying)\b|\bplan\.apply\("
+)
 _SECRET = re.compile(r"pass(?:word|wd|phrase)|secret|token|api_?key|private_?key|credential", re.I)
 _PLUMBING: dict[type[ast.AST], str] = {
     ast.FunctionDef: "def", ast.AsyncFunctionDef: "def", ast.ClassDef: "class", ast.Lambda: "lambda", ast.Try: "try",
@@ -171,18 +175,22 @@ def _syntax(number: int, source: str) -> Iterator[Finding]:
 
 
 def _writes(subject: Subject) -> Iterator[Finding]:
+    """A runbook that changes something ends with a cell that does nothing until a person types into it."""
     code = list(subject.code())
-    if (
-        described(subject.notebook)["kind"] == "WRITES"
-        and code
-        and not code[-1][1]["source"].lstrip().startswith('plan.apply("")')
-    ):
-        yield Finding(
-            "apply",
-            code[-1][0],
-            "the last cell does not apply the plan",
-            'plan.apply("")  # type the phrase shown above',
-        )
+    if described(subject.notebook)["kind"] != "WRITES":
+        for number, cell in code:
+            if _CHANGES.search(cell["source"]):
+                yield Finding(
+                    "read-only", number, "a READ-ONLY runbook plans a change", "write **WRITES** below the title"
+                )
+        return
+    if code and code[-1][1]["source"].strip() != APPLY:
+        yield Finding("apply", code[-1][0], "the last cell does not apply the plan", f"it must read: {APPLY}")
+    for number, cell in code[:-1]:
+        if re.search(r"\bapply\(|OPSLIB_APPLY|\bapplying\b|\bphrase\b", cell["source"]):
+            yield Finding(
+                "apply", number, "a cell above the last one applies", "only the last cell may, and only by hand"
+            )
 
 
 def _outputs(subject: Subject) -> Iterator[Finding]:
