@@ -129,7 +129,7 @@ def _noise(residual: Floats, y: Floats, whole: Floats) -> float:
     """Return the noise of a residual in the baseline, never less than is plausible for its scale and kind."""
     spread = 1.4826 * np.median(np.abs(residual - np.median(residual)))
     quartiles = np.subtract(*np.percentile(residual, [75, 25])) / 1.349
-    wander = np.percentile(np.abs(_steady(residual)), 98) / 3.0  # what comes and goes in the baseline is no news
+    wander = np.percentile(np.abs(_steady(residual)), 95) / 2.0  # what comes and goes in the baseline is no news
     level = float(np.median(np.abs(y)))
     floor = 0.01 * level
     if np.all(whole == np.rint(whole)):
