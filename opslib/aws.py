@@ -15,6 +15,7 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any
 
+from opslib import rate_budget
 from opslib.config import Environment
 from opslib.errors import IdentityError, OpsError, SandboxDown, SourceError
 
@@ -216,9 +217,11 @@ def _client(environment: Environment, service: str, region: str) -> Any:
     )
     try:
         with _lock:  # boto3 sessions are not thread-safe while they make clients
-            return session(environment).client(service, region_name=region or environment.region, config=settings)
+            made = session(environment).client(service, region_name=region or environment.region, config=settings)
     except BotoCoreError as error:
         raise explain(error, environment) from None
+    rate_budget.attach(made, environment.account)
+    return made
 
 
 def _count(model: Any, **_: Any) -> None:
@@ -251,7 +254,7 @@ def explain(error: Exception, environment: Environment) -> OpsError:
         return _no_answer(error, environment)
     if "Throttl" in code or code in {"LimitExceededException", "TooManyRequestsException", "RequestLimitExceeded"}:
         return SourceError(
-            f"{operation} was throttled {ATTEMPTS} times",
+            f"{operation} was throttled {rate_budget.ATTEMPTS} times",
             why=message,
             fix="try again in a minute; others may be asking too",
         )

@@ -104,6 +104,7 @@ class Environment(_Strict):
     aws_credentials_file: str = ""
     timezone: Annotated[str, AfterValidator(_zone_name)] = "UTC"
     log_groups: tuple[str, ...] = ()
+    log_budget_usd: float = Field(5, ge=0)  # a log query that would scan for more is refused; 0 allows any
     services: Services = Services()
     load_balancer: LoadBalancer | None = None
     database: Database | None = None

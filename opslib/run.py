@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 from opslib import aws, config, frames
 from opslib.errors import IdentityError, OpsError, RecordError, SourceError
 from opslib.result import Result
+from opslib.stopping import Stop
 from opslib.window import Window, parse
 
 if TYPE_CHECKING:
     import pandas as pd
 
 DEADLINE_SECONDS = {"interactive": 10.0, "headless": 60.0}
+STOPPING_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -70,12 +72,17 @@ class Run:
         if self.replayed:
             return {name: self._remembered(name) for name in fetches}
         limit = deadline_s or self.deadline
-        pool = ThreadPoolExecutor(max_workers=max(len(fetches), 1))
+        pool, stop = ThreadPoolExecutor(max_workers=max(len(fetches), 1)), Stop()
+        waiting = {name: pool.submit(stop.run, fetch) for name, fetch in fetches.items()}
         try:
-            waiting = {name: pool.submit(fetch) for name, fetch in fetches.items()}
             end = time.monotonic() + limit
             answers = {name: _outcome(name, future, end - time.monotonic(), limit) for name, future in waiting.items()}
+        except BaseException:
+            stop.set()
+            wait(waiting.values(), timeout=STOPPING_SECONDS)  # what runs at AWS is stopped before the cell ends
+            raise
         finally:
+            stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
         for fact in answers.values():
             self._keep(fact)

@@ -1,0 +1,87 @@
+"""Rows of GetQueryResults as columns, without botocore's walk over every cell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Columns = dict[str, list[Any]]
+_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}")
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+_TIMES = {"@timestamp", "@ingestionTime"}
+
+
+def read_fast(client: Any) -> None:
+    """Let a logs client read results with orjson: five times less work a page; signing, retries and errors stay botocore's."""
+    client.meta.events.register(
+        "before-parse.cloudwatch-logs.GetQueryResults", _parse, unique_id="opslib-fast-query-results"
+    )
+
+
+def _parse(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
+    import orjson
+
+    if response_dict["status_code"] != 200:
+        return  # an error is botocore's to read
+    try:
+        found = orjson.loads(response_dict["body"])
+    except orjson.JSONDecodeError:
+        return
+    if isinstance(found, dict):
+        customized_response_dict.update(found)
+        response_dict["body"] = b"{}"
+
+
+def columns_of(rows: Sequence[Sequence[dict[str, str]]]) -> Columns:
+    """Return a page as one list a field; None where a row lacks the field."""
+    if not rows:
+        return {}
+    names = [cell["field"] for cell in rows[0]]
+    if len(set(names)) == len(names) and all(len(row) == len(names) for row in rows):
+        columns = {name: [row[place].get("value") for row in rows] for place, name in enumerate(names)}
+        if all(all(row[place]["field"] == name for row in rows) for place, name in enumerate(names)):
+            return columns
+    named = [{cell["field"]: cell.get("value") for cell in row} for row in rows]
+    every = dict.fromkeys(name for row in named for name in row)
+    return {name: [row.get(name) for row in named] for name in every}
+
+
+def size(columns: Columns) -> int:
+    """Return the number of rows."""
+    return len(next(iter(columns.values()), []))
+
+
+def joined(pages: Iterable[Columns]) -> Columns:
+    """Return pages below each other; a page that lacks a field has None there."""
+    whole = [page for page in pages if page]
+    names = dict.fromkeys(name for page in whole for name in page)
+    return {name: [value for page in whole for value in page.get(name) or [None] * size(page)] for name in names}
+
+
+def frame(columns: Columns, *, text: Sequence[str] = (), numbers: bool = False) -> pd.DataFrame:
+    """Return columns as a frame with types.
+
+    Times (`@timestamp`, `@ingestionTime`, and what `bin` makes) are datetime64[ns, UTC]; with `numbers` a column that
+    holds nothing but numbers is float64, but for those named in `text`; all else is object: an id stays as it is.
+    """
+    import pandas as pd
+
+    made: dict[str, Any] = {}
+    for name, values in columns.items():
+        if name in _TIMES or (numbers and _all(_TIME, values)):
+            stamps = pd.to_datetime(pd.Series(values, dtype="object"), utc=True, format="%Y-%m-%d %H:%M:%S.%f")
+            made[name] = stamps.astype("datetime64[ns, UTC]")
+        elif numbers and name not in text and _all(_NUMBER, values):
+            made[name] = pd.Series([None if value is None else float(value) for value in values], dtype="float64")
+        else:
+            made[name] = pd.Series(values, dtype="object")
+    return pd.DataFrame(made)
+
+
+def _all(pattern: re.Pattern[str], values: list[Any]) -> bool:
+    said = [value for value in values if value is not None]
+    return bool(said) and all(pattern.fullmatch(value) for value in said)
