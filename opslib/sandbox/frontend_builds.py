@@ -94,7 +94,6 @@ class Builds:
         self.build_spec = ""
         self.branch_settings: dict[str, dict[str, Any]] = {}
         self.jobs = [_of_life(event) for event in state.events.get("amplify_builds", [])]
-        self.outcomes: list[dict[str, Any]] = []  # what the next jobs come to, told by a test
 
     def of(self, branch: str) -> list[Build]:
         """Return a branch's jobs, newest first."""
@@ -108,17 +107,15 @@ class Builds:
     def start(self, branch: str, kind: str, retried: Build | None) -> Build:
         """Start a job: the newest commit of the branch, or that of an earlier job; a broken commit breaks again."""
         source = retried or next(iter(self.of(branch)), None)
-        told = self.outcomes.pop(0) if self.outcomes else {}
+        told = self.state.take("build", branch=branch)
         broken = source.fails_in if source and source.cause not in ((), NPM_FAILED) else ""
-        fails_in = told.get("fails_in", "BUILD") if told.get("status") == "FAILED" else "" if told else broken
+        fails_in = told if told in ("BUILD", "DEPLOY") else "" if told else broken
         commit = source.commit if source else hashlib.sha1(branch.encode()).hexdigest()
         message = source.message if source else "first build"
+        cause = () if not fails_in else source.cause if source and broken else NPM_FAILED
+        seconds = 1900.0 if told == "slow" else 95.0 if fails_in == "BUILD" else USUAL.total_seconds()
         number = max((job.id for job in self.jobs), default=0) + 1
-        cause = tuple(told.get("cause", ())) or (source.cause if source and broken else NPM_FAILED)
-        seconds = float(told.get("seconds", 95.0 if fails_in == "BUILD" else USUAL.total_seconds()))
-        made = Build(
-            branch, number, self.state.clock.now(), seconds, commit, message, kind, fails_in, cause if fails_in else ()
-        )
+        made = Build(branch, number, self.state.clock.now(), seconds, commit, message, kind, fails_in, cause)
         self.jobs.append(made)
         return made
 

@@ -42,6 +42,7 @@ class Incident:
         self.out = Overlay(name, SCENARIOS[name])
         self.before: dict[str, Request] = {request.id: request for request in facts["requests"]}
         self.changed: dict[str, Request] = {}
+        self.lost: dict[str, Request] = {}
         self.runs: dict[str, JobRun] = {}
 
     def requests(self, route: str, since: str) -> list[Request]:
@@ -80,6 +81,16 @@ class Incident:
     def again(self, request: Request, start: int) -> Request:
         """Return the same customer's next attempt, not yet ended."""
         return replace(request, start=start, id=request_ids(self.rng, 1)[0], order=0, job=0, failure="", extra={})
+
+    def more(self, request: Request, start: int) -> Request:
+        """Let the same thing be asked for once more, with the same outcome."""
+        new = self.again(request, start)
+        self.changed[new.id] = new
+        return new
+
+    def lose(self, request: Request) -> None:
+        """Let a request of the base life never arrive."""
+        self.lost[request.id] = request
 
     def job(self, request: Request, name: str, queued: int, started: int, finished: int, **more: Any) -> JobRun:
         """Leave a job to the worker on behalf of a request."""
@@ -127,17 +138,18 @@ class Incident:
 
     def overlay(self) -> Overlay:
         """Return all that follows."""
-        if not self.changed:
+        if not self.changed and not self.lost:
             return self.out
         out, ordered = self.out, sorted(self.changed.values(), key=lambda request: (request.start, request.id))
-        out.dropped = frozenset(self.changed)
-        out.since = (min(request.start for request in ordered) - 1000) // MINUTE * MINUTE
+        out.dropped = frozenset(self.changed | self.lost)
+        out.since = (min(request.start for request in [*ordered, *self.lost.values()]) - 1000) // MINUTE * MINUTE
         for request in ordered:
             out.lines += self.scribe.lines(request)
             if request.id in self.runs:
                 out.lines += worker_lines(self.runs[request.id], request, self.scribe)
         rows = self._audit(ordered, out.lines)
-        out.sql += incident_sql.statements(ordered, self.before, self.runs, rows, self.shop)
+        out.sql += incident_sql.without(list(self.lost))
+        out.sql += incident_sql.statements(ordered, self.before, self.runs, rows, self.shop) if ordered else []
         self._recount()
         return out
 
@@ -150,8 +162,8 @@ class Incident:
 
     def _recount(self) -> None:
         """Make anew the metrics that are sums over requests and jobs."""
-        requests = list((self.before | self.changed).values())
-        runs = [run for run in self.facts["runs"] if run.request not in self.changed] + list(self.runs.values())
+        requests = [request for request in (self.before | self.changed).values() if request.id not in self.lost]
+        runs = [run for run in self.facts["runs"] if run.request not in self.out.dropped] + list(self.runs.values())
         for name, series in (request_series(requests, self.shop) | job_series(runs, MINUTE)).items():
             self.out.replaced[name] = _from(series, self.out.since // 1000)
 

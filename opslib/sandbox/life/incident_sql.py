@@ -32,6 +32,17 @@ def _where(column: str, values: Sequence[object]) -> str:
     return f"{column} in ({', '.join(map(literal, values))})"
 
 
+def without(ids: Sequence[str]) -> list[str]:
+    """Return what takes requests that never arrived out of the tables."""
+    if not ids:
+        return []
+    orders = f"(select id from orders where {_where('request_id', ids)})"
+    sql = [f"delete from {table} where order_id in {orders}" for table in ("order_items", "payments")]
+    return sql + [
+        f"delete from {table} where {_where('request_id', ids)}" for table in ("orders", "job_runs", "audit_logs")
+    ]
+
+
 def statements(
     requests: Sequence[Request],
     before: Mapping[str, Request],
