@@ -35,7 +35,8 @@ class EcsChanges:
             )
             _configure(service, p.get("deploymentConfiguration") or {})
             if p.get("desiredCount") is not None:
-                scale(service, p["desiredCount"], now)
+                service.at = now
+                service.scale(p["desiredCount"], now)
             if p.get("forceNewDeployment") or wanted is not service.primary.definition:
                 service.at = now
                 service.deploy(wanted, now, self._state.take("deployment", service=service.name))
@@ -90,12 +91,6 @@ class EcsChanges:
                 if ecs_shapes.service_deployment_arn(service, each) == arn:
                     return service, each
         raise ServiceError("ServiceDeploymentNotFoundException", "Service deployment not found.")
-
-
-def scale(service: Service, count: int, now: int) -> None:
-    """Want another number of tasks from now on; this is no deployment."""
-    if count != service.desired:
-        service.desired, service.at, service.steady = count, now, False
 
 
 def _configure(service: Service, given: Params) -> None:

@@ -19,6 +19,7 @@ from opslib.sandbox.service_errors import ServiceError
 
 TARGET_GROUP = "arn:aws:elasticloadbalancing:ap-northeast-1:000000000000:targetgroup/shop-web/73e2d6bc24d8a067"
 BALANCED = "web"
+SCALED = ("api", "web")
 NOW_MS = int(NOW.timestamp() * 1000)
 STEADY_EVERY = 6 * 3_600_000
 OLDEST_REVISION = 40
@@ -77,6 +78,7 @@ class Fleet:
 
         about = shop().raw["services"][name]
         service = Service(name, about["tasks"], NOW_MS, target_group=TARGET_GROUP if name == BALANCED else "")
+        service.limits = (service.desired, 2 * service.desired + 2) if name in SCALED else None
         self.services[name] = service
         for number, event in enumerate(deploys, start=OLDEST_REVISION):
             given = _given(name, event["image"], about)

@@ -5,6 +5,7 @@ import math
 from datetime import UTC, datetime
 
 from opslib.sandbox.apis.ecs_state import (
+    CLUSTER,
     DRAINS,
     GETS_HEALTHY,
     STARTS,
@@ -20,6 +21,7 @@ from opslib.sandbox.log_store import LogStore
 TICK = 5_000
 LEAKS_FOR = 1_260_000  # ms until a task that leaks has eaten its memory
 BACK_OFF = 10_000  # ms longer after each task that failed
+COOL_DOWN = 900_000
 EXITED = "Essential container in task exited"
 OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
 BREAKER = "ECS deployment circuit breaker: tasks failed to start."
@@ -36,7 +38,8 @@ class Rollouts:
         """Work out what happened to a service until now."""
         while service.at + TICK <= now:
             if service.steady:  # skip to the next instant at which something happens by itself
-                coming = min((task.dies for task in service.wanted() if task.dies is not None), default=now)
+                ends = [task.dies for task in service.wanted() if task.dies is not None]
+                coming = min([*ends, *([service.idle_since + COOL_DOWN] if service.idle_since else [])], default=now)
                 service.at += max(0, min(now, coming) - service.at - 1) // TICK * TICK
                 if service.at + TICK > now:
                     break
@@ -44,12 +47,23 @@ class Rollouts:
             self._tick(service, service.at)
 
     def _tick(self, service: Service, at: int) -> None:
+        self._scale_in(service, at)
         self._deaths(service, at)
         self._births(service, at)
         if service.primary.state != "FAILED":
             self._launch(service, at)
             self._drain(service, at)
         self._conclude(service, at)
+
+    def _scale_in(self, service: Service, at: int) -> None:
+        """What was set by hand above the minimum does not outlive the next quiet alarm of a scaling policy."""
+        if service.idle_since is None or at - service.idle_since < COOL_DOWN:
+            return
+        service.idle_since = None
+        if service.limits and service.desired > service.limits[0]:
+            alarm = f"TargetTracking-service/{CLUSTER}/{service.name}-AlarmLow"
+            cause = f"monitor alarm {alarm} in state ALARM triggered policy {service.name}-cpu"
+            service.scale(service.limits[0], at, cause)
 
     def _deaths(self, service: Service, at: int) -> None:
         ended = [task for task in service.wanted() if task.dies is not None and task.dies <= at]

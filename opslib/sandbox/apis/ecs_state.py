@@ -133,6 +133,9 @@ class Service:
     launched: int = 0
     launch_after: int = 0
     target_group: str = ""
+    limits: tuple[int, int] | None = None  # of its scalable target: minimum and maximum capacity
+    idle_since: int | None = None  # since when it may have more tasks than its load asks for
+    scaled: list[tuple[int, int, str]] = field(default_factory=list)  # when, to what and why scaling set the count
 
     @property
     def arn(self) -> str:
@@ -147,6 +150,18 @@ class Service:
     def say(self, at: int, message: str) -> None:
         """Add an event."""
         self.events.append((at, f"(service {self.name}) {message}"))
+
+    def scale(self, count: int, at: int, cause: str = "") -> None:
+        """Want another number of tasks, which is no deployment; without a cause it was somebody by hand."""
+        self.idle_since = None if cause else at
+        if cause:
+            self.scaled.append((at, count, cause))
+            self.say(
+                at,
+                f"Message: Successfully set desired count to {count}. Change successfully fulfilled by ecs. Cause: {cause}",
+            )
+        if count != self.desired:
+            self.desired, self.steady = count, False
 
     def wanted(self) -> list[Task]:
         """Return the tasks that nobody stops."""
