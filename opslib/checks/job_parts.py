@@ -34,8 +34,8 @@ def failing_text(row: Any, story: Story, window: Window) -> str:
         else f"usually {row.usual_share:.1%}"
     )
     many = f"{row.failed:,} of {counted(row.runs, 'run')}" if row.runs > 1 else "its one run"
-    same = f", {same if row.failed > 1 else common}"
-    return f"{row.job} fails: {many} since {local(row.since, window)}{same} ({usual})"
+    same = same if row.failed > 1 else common
+    return f"{row.job} fails since {local(row.since, window)}: {many} in the window, {same} ({usual})"
 
 
 def missed_texts(story: Story, window: Window) -> list[str]:

@@ -127,12 +127,11 @@ def _next(story: Story, window: Window) -> tuple[Next, ...]:
                 f"trace the request that left the last failed run of {worst['job']}",
             )
         )
-    around = Window(max(window.start, worst["first"].to_pydatetime() - timedelta(minutes=10)), window.end, window.zone)
-    steps.append(
-        Next(
-            "2-investigate/search-errors",
-            {"window": around.as_parameter()},
-            "see which other errors began at the same time",
-        )
-    )
+    first = worst["first"].to_pydatetime()
+    around = Window(max(window.start, first - timedelta(minutes=10)), window.end, window.zone)
+    before = Window(first - timedelta(minutes=30), first, window.zone)
+    why = "see which other errors began at the same time"
+    steps.append(Next("2-investigate/search-errors", {"window": around.as_parameter()}, why))
+    why = "see what administrators did, such as imports, in the half hour before"
+    steps.append(Next("2-investigate/who-did-what", {"window": before.as_parameter()}, why))
     return tuple(steps)

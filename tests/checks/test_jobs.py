@@ -100,7 +100,9 @@ def test_a_run_hangs_by_its_own_p99() -> None:
 def test_the_planted_failures_are_found_with_their_request(sandbox: Sandbox) -> None:
     result = jobs.failed(opslib.start(env="sandbox"))
     assert result.verdict is Verdict.CRITICAL and result.sight is Sight.COMPLETE
-    assert result.sentence.startswith("Act: stock-release fails: 72 of 78 runs since 11:02 JST, all with one error: ")
+    assert result.sentence.startswith(
+        "Act: stock-release fails since 11:02 JST: 72 of 78 runs in the window, all with one error: "
+    )
     assert "row lock on orders" in result.sentence and result.next[0].runbook == "2-investigate/trace-request"
     example = result.part("example").table
     assert example is not None and example["line"].str.contains("StockReleaseJob.java:49").sum() == 1

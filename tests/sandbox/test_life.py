@@ -50,9 +50,9 @@ def broken(base: life.Life, overlay: life.Overlay) -> life.Life:
     return life.apply(base, overlay)
 
 
-@pytest.fixture(params=["quiet-day", "checkout-locks"])
-def any_life(request: pytest.FixtureRequest, base: life.Life, broken: life.Life) -> life.Life:
-    return base if request.param == "quiet-day" else broken
+@pytest.fixture(scope="module", params=["quiet-day", "checkout-locks", "job-bad-data", "credential-stuffing"])
+def any_life(request: pytest.FixtureRequest, base: life.Life, built: Path) -> life.Life:
+    return life.apply(base, life.overlay(request.param, built))
 
 
 def rows_of(directory: Path, table: str) -> list[list[str]]:

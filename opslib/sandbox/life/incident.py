@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from opslib.sandbox.life import incident_sql
+from opslib.sandbox.life import incident_jobs, incident_sql
 from opslib.sandbox.life.audit import AuditRow, audit_line, request_row
 from opslib.sandbox.life.deploys import deploy
-from opslib.sandbox.life.job_lines import worker_lines
+from opslib.sandbox.life.job_lines import batch_lines, worker_lines
 from opslib.sandbox.life.jobs import JobRun
 from opslib.sandbox.life.log_lines import LogLine, Scribe, compact
 from opslib.sandbox.life.metrics import dimensions, job_series, key, request_series
@@ -44,6 +44,8 @@ class Incident:
         self.changed: dict[str, Request] = {}
         self.lost: dict[str, Request] = {}
         self.runs: dict[str, JobRun] = {}
+        self.clock_runs: list[JobRun] = []
+        self.rescheduled: dict[str, int] = {}  # job of the clock: from when on its runs are those of the incident
 
     def requests(self, route: str, since: str) -> list[Request]:
         """Return the base life's requests of a route from an instant on."""
@@ -104,6 +106,13 @@ class Incident:
         request.job = run.id
         return self.runs[request.id]
 
+    def clock_job(self, name: str, since: str, runs: list[dict[str, Any]]) -> None:
+        """Replace the runs of a job of the clock from an instant on: queued and took (ms), status, error, attempt, done."""
+        job = next(job for job in self.shop.raw["batch_jobs"] if job["name"] == name)
+        self.rescheduled[name] = milliseconds(since)
+        self.out.dropped_texts += incident_jobs.texts_of(name)
+        self.clock_runs += [incident_jobs.clock_run(job, self._next("next_job"), **run) for run in runs]
+
     def say(self, request: Request, by: str, at: int, level: str, message: str, **more: Any) -> None:
         """Add a line to what a request leaves."""
         record = self.scribe.record(request, by, at, level) | more | {"message": message}
@@ -142,12 +151,18 @@ class Incident:
             return self.out
         out, ordered = self.out, sorted(self.changed.values(), key=lambda request: (request.start, request.id))
         out.dropped = frozenset(self.changed | self.lost)
-        out.since = (min(request.start for request in [*ordered, *self.lost.values()]) - 1000) // MINUTE * MINUTE
+        first = min(request.start for request in [*ordered, *self.lost.values()])
+        out.since = (min(first, *self.rescheduled.values(), NOW_MS) - 1000) // MINUTE * MINUTE
         for request in ordered:
             out.lines += self.scribe.lines(request)
             if request.id in self.runs:
                 out.lines += worker_lines(self.runs[request.id], request, self.scribe)
+        for run in self.clock_runs:
+            out.lines += batch_lines(run, self.shop)
         rows = self._audit(ordered, out.lines)
+        for name, since in self.rescheduled.items():
+            out.sql += incident_jobs.forget(name, since)
+        out.sql += incident_sql.clock_jobs(self.clock_runs)
         out.sql += incident_sql.without(list(self.lost))
         out.sql += incident_sql.statements(ordered, self.before, self.runs, rows, self.shop) if ordered else []
         self._recount()
@@ -155,7 +170,8 @@ class Incident:
 
     def _audit(self, ordered: list[Request], lines: list[LogLine]) -> list[tuple[int, AuditRow]]:
         traces = {request.id: request.trace for request in ordered}
-        rows = sorted(row for request in ordered if (row := request_row(request, self.shop)) and row[0] < NOW_MS)
+        rows = [_elsewhere(row, request) for request in ordered if (row := request_row(request, self.shop))]
+        rows = sorted(row for row in rows + incident_jobs.audit_rows(self.clock_runs, self.shop) if row[0] < NOW_MS)
         numbered = [(self._next("next_audit"), row) for row in rows]
         lines += [audit_line(number, row, traces) for number, row in numbered]
         return numbered
@@ -163,9 +179,18 @@ class Incident:
     def _recount(self) -> None:
         """Make anew the metrics that are sums over requests and jobs."""
         requests = [request for request in (self.before | self.changed).values() if request.id not in self.lost]
-        runs = [run for run in self.facts["runs"] if run.request not in self.out.dropped] + list(self.runs.values())
+        kept = [run for run in self.facts["runs"] if run.queued < self.rescheduled.get(run.job, NOW_MS)]
+        runs = [run for run in kept if run.request not in self.out.dropped] + [*self.runs.values(), *self.clock_runs]
         for name, series in (request_series(requests, self.shop) | job_series(runs, MINUTE)).items():
             self.out.replaced[name] = _from(series, self.out.since // 1000)
+
+
+def _elsewhere(row: AuditRow, request: Request) -> AuditRow:
+    """Return the row with the address, browser and detail that the incident gives its request, if it does."""
+    columns, places = row[1].split("\t"), {"ip": 5, "agent": 6, "detail": -1}
+    for name, place in places.items():
+        columns[place] = request.extra.get(name, columns[place])
+    return row[0], "\t".join(columns)
 
 
 def _from(series: Series, since: int) -> Series:

@@ -65,13 +65,20 @@ def statements(
     return sql + _sequences()
 
 
+def clock_jobs(runs: Sequence[JobRun]) -> list[str]:
+    """Return what inserts runs of jobs of the clock."""
+    return _jobs(runs)
+
+
 def _jobs(runs: Sequence[JobRun]) -> list[str]:
     rows = []
     for run in runs:
         started = None if run.status == "queued" else iso(run.started)
         finished = iso(run.finished) if run.status in ("succeeded", "failed") else None
         times = (iso(run.queued), started, finished)
-        rows.append((run.id, run.job, run.status, *times, run.attempt, run.request, run.error or None, run.detail))
+        rows.append(
+            (run.id, run.job, run.status, *times, run.attempt, run.request or None, run.error or None, run.detail)
+        )
     return insert("job_runs", JOB_COLUMNS, rows)
 
 

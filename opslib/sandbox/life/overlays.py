@@ -34,6 +34,7 @@ class Overlay:
     sql: list[str] = field(default_factory=list)
     since: int = NOW_MS
     dropped: frozenset[str] = frozenset()
+    dropped_texts: tuple[str, ...] = ()  # lines from `since` on that hold one of these are gone, too
     lines: list[LogLine] = field(default_factory=list)
     renamed: dict[str, tuple[int, dict[str, str]]] = field(default_factory=dict)  # group: (since ms, old stream: new)
     replaced: dict[MetricKey, Series] = field(default_factory=dict)
@@ -76,7 +77,7 @@ def _group(
     first = bisect_left(log.timestamps, since)
     tail = []
     for at, message, stream in zip(log.timestamps[first:], log.messages[first:], log.stream_of[first:], strict=True):
-        if _request_id(message) not in changes.dropped:
+        if _request_id(message) not in changes.dropped and not any(text in message for text in changes.dropped_texts):
             tail.append((at, message, log.streams[stream]))
     tail += [(at, message, stream) for _, at, stream, message in added]
     if renamed:
