@@ -33,8 +33,25 @@ def made(rows: Sequence[Mapping[str, Any]], types: Mapping[str, str]) -> pd.Data
 
 
 def write(file: Path, frame: pd.DataFrame) -> None:
-    """Write the frame as CSV, and its column types and attrs as JSON beside it."""
+    """Write the frame as CSV, and its column types and attrs as JSON beside it.
+
+    The index is not kept, but where the columns have two levels: then it is the time.
+    """
+    import pandas as pd
+
     file.parent.mkdir(mode=0o700, exist_ok=True)
+    wide = isinstance(frame.columns, pd.MultiIndex)
+    shape = {
+        "index": frame.index.name or "time",
+        "columns": [list(column) for column in frame.columns],
+        "names": list(frame.columns.names),
+    }
+    if wide:  # metrics by time: the CSV has a column for the time, and says both levels in one name
+        frame = (
+            frame.set_axis([" · ".join(column) for column in frame.columns], axis=1)
+            .rename_axis(shape["index"])
+            .reset_index()
+        )
     written = frame.copy()
     types = {str(column): str(frame[column].dtype) for column in frame.columns}
     for column, kind in types.items():
@@ -43,7 +60,7 @@ def write(file: Path, frame: pd.DataFrame) -> None:
         elif kind in {"object", "str", "string"}:
             written[column] = frame[column].map(_cell, na_action="ignore")
     text = written.to_csv(index=False, na_rep=_MISSING, lineterminator="\n", quoting=csv.QUOTE_ALL)
-    about = {"types": types, "attrs": frame.attrs}
+    about = {"types": types, "attrs": frame.attrs} | ({"wide": shape} if wide else {})
     file.write_bytes(text.encode("utf-8", errors="backslashreplace"))  # no newline translation
     file.with_suffix(".json").write_text(
         redact.text(json.dumps(about, ensure_ascii=False, indent=1, default=str)), encoding="utf-8"
@@ -81,6 +98,9 @@ def read(file: Path) -> pd.DataFrame | OpsError:
     )
     for column, kind in types.items():
         frame[column] = _typed(frame[column], kind)
+    if wide := about.get("wide"):
+        frame = frame.set_index(wide["index"]).rename_axis(None)
+        frame.columns = pd.MultiIndex.from_tuples([tuple(column) for column in wide["columns"]], names=wide["names"])
     frame.attrs.update(about["attrs"])
     return frame
 

@@ -28,6 +28,18 @@ def test_a_frame_reads_back(tmp_path: Path) -> None:
     assert back.attrs == frame.attrs
 
 
+def test_metrics_by_time_read_back(tmp_path: Path) -> None:
+    index = pd.date_range("2026-11-05T02:00Z", periods=3, freq="60s")
+    columns = pd.MultiIndex.from_tuples([("web", "CPU"), ("cache", "5XX · share")], names=["component", "metric"])
+    frame = pd.DataFrame([[1.0, 2.5], [float("nan"), 0.1 + 0.2], [3.0, -1.0]], index=index, columns=columns)
+    frame.attrs = {"period": 60, "problems": ["web CPU: Forbidden"]}
+    frames.write(tmp_path / "series.csv", frame)
+    back = frames.read(tmp_path / "series.csv")
+    assert isinstance(back, pd.DataFrame)
+    pd.testing.assert_frame_equal(back, frame, check_freq=False, check_index_type=False)
+    assert back.attrs == frame.attrs and frame.index.equals(index)
+
+
 def test_no_cell_is_a_formula(tmp_path: Path) -> None:
     hostile = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"]
     frames.write(tmp_path / "a.csv", pd.DataFrame({"a": hostile}))

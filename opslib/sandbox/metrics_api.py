@@ -1,37 +1,33 @@
 """CloudWatch metrics: put, listed and read back."""
 
 import hashlib
-import re
 from typing import Any
 
 from opslib.sandbox.clock import Clock
 from opslib.sandbox.metrics_reading import (
     DAY,
     HOUR,
-    SIMPLE,
     Span,
     check_period,
+    check_statistic,
     epoch,
     is_kept,
     metric_key,
-    percentile_level,
     span,
     statistic,
 )
 from opslib.sandbox.metrics_store import MetricKey, MetricsStore, Point
 from opslib.sandbox.operations import Params, operation
-from opslib.sandbox.paging import page, state_of, token
-from opslib.sandbox.service_errors import NotModelled, ServiceError
+from opslib.sandbox.paging import page
+from opslib.sandbox.service_errors import ServiceError
 
 API = "API reference"
-MAX_POINTS = 100_800
 MAX_STATISTICS_POINTS = 1440
 LISTED = 500
-_ID = re.compile(r"[a-z]\w*", re.ASCII)
 
 
 class MetricsApi:
-    """PutMetricData, ListMetrics, GetMetricStatistics and GetMetricData."""
+    """PutMetricData, ListMetrics and GetMetricStatistics; GetMetricData is in apis/metric_data."""
 
     def __init__(self, store: MetricsStore, clock: Clock) -> None:
         self._store = store
@@ -126,53 +122,6 @@ class MetricsApi:
         points.sort(key=lambda point: hashlib.md5(str(point["Timestamp"]).encode()).digest())
         return {"Label": p["MetricName"], "Datapoints": points}
 
-    @operation(
-        "cloudwatch",
-        "GetMetricData",
-        modelled="metrics with several statistics and percentiles, ScanBy, MaxDatapoints with NextToken and PartialData",
-        source=API,
-        difference="metric math, SEARCH and SQL answer SandboxNotModelled; periods are aligned to their length; "
-        "the label is the metric's name",
-        tested=(
-            "test_metric_data_pages_equal_the_whole",
-            "test_metric_data_percentiles",
-            "test_metric_math_is_refused",
-        ),
-    )
-    def get_metric_data(self, p: Params) -> dict[str, Any]:
-        """Answer one page of several metrics."""
-        queries = p["MetricDataQueries"]
-        _check_queries(queries)
-        shown = [query for query in queries if query.get("ReturnData") is not False]
-        newest_first = p.get("ScanBy") != "TimestampAscending"
-        whole = [self._values(query, p, newest_first) for query in shown]
-        given, room = p.get("NextToken"), min(p.get("MaxDatapoints") or MAX_POINTS, MAX_POINTS)
-        refusal = ServiceError("InvalidNextToken", "The next token specified is invalid.")
-        start = state_of("metric data", given, refusal) if given else 0
-        results, at = [], 0
-        for query, values in zip(shown, whole, strict=True):
-            part = values[max(0, start - at) : max(0, start + room - at)]
-            if part or (not values and not given):
-                complete = not values or at + len(values) <= start + room
-                results.append(_result(query, part, complete))
-            at += len(values)
-        following = {"NextToken": token("metric data", start + room)} if at > start + room else {}
-        return {"MetricDataResults": results, "Messages": []} | following
-
-    def _values(self, query: Params, p: Params, newest_first: bool) -> list[tuple[int, float]]:
-        asked_of, now = query["MetricStat"], self._clock.now().timestamp()
-        metric = asked_of["Metric"]
-        check_period(asked_of["Period"], "ValidationError")
-        series = self._store.get(metric_key(metric["Namespace"], metric["MetricName"], metric.get("Dimensions")))
-        asked = span(epoch(p["StartTime"]), epoch(p["EndTime"]), asked_of["Period"], now, aligned=True)
-        if series is None or not is_kept(asked, now) or asked_of.get("Unit") not in (None, series.unit):
-            return []
-        with self._store.lock:
-            buckets = series.buckets(asked.start, asked.end, asked.period, asked.anchor)
-            pairs = [(bucket.timestamp, statistic(series, bucket, asked_of["Stat"])) for bucket in buckets]
-        found = [(at, value) for at, value in pairs if value is not None]
-        return found[::-1] if newest_first else found
-
 
 def _wanted(key: MetricKey, p: Params) -> bool:
     namespace, name, dimensions = key
@@ -193,7 +142,7 @@ def _check_statistics(p: Params, asked: Span) -> None:
     if asked.start >= asked.end:
         raise _wrong("The parameter StartTime must be less than the parameter EndTime.")
     for name in p.get("ExtendedStatistics") or ():
-        _check_statistic(name, "GetMetricStatistics")
+        check_statistic(name, "GetMetricStatistics")
     points = -(-(asked.end - asked.start) // asked.period)
     if points > MAX_STATISTICS_POINTS:
         message = f"You have requested up to {points:,} datapoints, which exceeds the limit of 1,440. "
@@ -201,43 +150,6 @@ def _check_statistics(p: Params, asked: Span) -> None:
             "InvalidParameterCombination",
             message + "You may reduce the datapoints requested by increasing Period, or decreasing the time range.",
         )
-
-
-def _check_queries(queries: list[Params]) -> None:
-    if len(queries) > 500:
-        raise ServiceError("ValidationError", "The collection MetricDataQueries must not have a size greater than 500.")
-    ids = [query["Id"] for query in queries]
-    wrong = [each for each in ids if not _ID.fullmatch(each) or ids.count(each) > 1]
-    if wrong:
-        raise ServiceError(
-            "ValidationError", f"The value {wrong[0]} for parameter MetricDataQueries.Id is invalid or not unique."
-        )
-    for query in queries:
-        if query.get("Expression"):
-            detail = f"metric math, SEARCH and SQL are not modelled: {query['Id']} = {query['Expression']}"
-            raise NotModelled("cloudwatch", "GetMetricData", detail)
-        if not query.get("MetricStat"):
-            raise ServiceError("ValidationError", f"Either MetricStat or Expression is required in {query['Id']}.")
-        _check_statistic(query["MetricStat"]["Stat"], "GetMetricData")
-
-
-def _check_statistic(name: str, operation_name: str) -> None:
-    if name in SIMPLE:
-        return
-    try:
-        percentile_level(name)
-    except ValueError as error:
-        raise NotModelled("cloudwatch", operation_name, str(error)) from error
-
-
-def _result(query: Params, part: list[tuple[int, float]], complete: bool) -> dict[str, Any]:
-    return {
-        "Id": query["Id"],
-        "Label": query.get("Label") or query["MetricStat"]["Metric"]["MetricName"],
-        "Timestamps": [at for at, _ in part],
-        "Values": [value for _, value in part],
-        "StatusCode": "Complete" if complete else "PartialData",
-    }
 
 
 def _wrong(message: str) -> ServiceError:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from opslib.sandbox.metrics_store import Bucket, MetricKey, Series
-from opslib.sandbox.service_errors import ServiceError
+from opslib.sandbox.service_errors import NotModelled, ServiceError
 
 _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d{1,10})?|100)")
 HOUR = 3600
@@ -34,6 +34,15 @@ def check_period(period: int, service_code: str = "InvalidParameterValue") -> No
     """Refuse a period that CloudWatch does not know."""
     if period not in (1, 5, 10, 20, 30) and (period < 60 or period % 60):
         raise ServiceError(service_code, "Period must be 1, 5, 10, 20, 30 or a multiple of 60")
+
+
+def check_statistic(name: str, operation_name: str) -> None:
+    """Refuse a statistic that nobody models."""
+    if name not in SIMPLE:
+        try:
+            percentile_level(name)
+        except ValueError as error:
+            raise NotModelled("cloudwatch", operation_name, str(error)) from error
 
 
 def span(start: float, end: float, period: int, now: float, *, aligned: bool) -> Span:

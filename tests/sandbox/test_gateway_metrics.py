@@ -111,15 +111,6 @@ def test_start_is_rounded_down_by_age(days: int, grain: int) -> None:
     assert (asked.start, asked.anchor) == (start // grain * grain, start // grain * grain)
 
 
-def test_metric_math_is_refused(gateway: Gateway) -> None:
-    for expression in ("SUM(METRICS())", "SEARCH('{Test} x', 'Sum', 60)", 'SELECT AVG(x) FROM "Test"'):
-        with pytest.raises(ClientError, match="e1 = ") as error:
-            read(gateway, query("a", "Sum"), {"Id": "e1", "Expression": expression, "Period": 60})
-        assert error.value.response["Error"]["Code"] == "SandboxNotModelled"
-    with pytest.raises(ClientError, match="'tm99' is not modelled"):
-        read(gateway, query("a", "tm99"))
-
-
 def test_metric_statistics(gateway: Gateway) -> None:
     minutes = range(60)
     put(gateway, "stats", *({"Value": n, "Timestamp": START + timedelta(minutes=n)} for n in minutes))
