@@ -94,7 +94,7 @@ def client(environment: Environment, service: str, *, region: str = "") -> Any:
     return _client(environment, service, region)
 
 
-def ask(environment: Environment, service: str, operation: str, *, region: str = "", **asked: Any) -> dict[str, Any]:
+def ask(environment: Environment, service: str, operation: str, /, *, region: str = "", **asked: Any) -> dict[str, Any]:
     """Call one operation, named as boto3 names it, and return its answer; what fails is raised as an error for people."""
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -106,7 +106,7 @@ def ask(environment: Environment, service: str, operation: str, *, region: str =
 
 
 def pages(
-    environment: Environment, service: str, operation: str, key: str, *, region: str = "", **asked: Any
+    environment: Environment, service: str, operation: str, key: str, /, *, region: str = "", **asked: Any
 ) -> Iterator[Any]:
     """Yield the items under `key` (such as "InvalidationList.Items") of all pages; the next page is asked for when needed."""
     from botocore.exceptions import BotoCoreError, ClientError

@@ -122,6 +122,9 @@ def test_deployment_is_rolled_back(gateway: Gateway) -> None:
         and told["deploymentCircuitBreaker"]["failureCount"] >= 3
     )
     assert "tasks failed to start" in told["rollback"]["reason"]
+    brought = ecs.describe_service_revisions(serviceRevisionArns=[told["targetServiceRevision"]["arn"], "none"])
+    assert brought["serviceRevisions"][0]["containerImages"][0]["imageDigest"].startswith("sha256:")
+    assert brought["failures"] == [{"arn": "none", "reason": "MISSING"}]
     restart(gateway, "api")  # the outcome was for one deployment
     advance(gateway, 150)
     assert (

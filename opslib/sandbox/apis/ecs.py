@@ -11,7 +11,7 @@ from opslib.sandbox.region_state import RegionState
 from opslib.sandbox.service_errors import ServiceError
 
 API = "API reference"
-REVISED = "DescribeServiceRevisions and tags are not modelled"
+REVISED = "tags are not modelled"
 
 
 def refused(message: str) -> ServiceError:
@@ -148,6 +148,19 @@ class EcsReading:
         asked = p["serviceDeploymentArns"]
         missing = [{"arn": arn, "reason": "MISSING"} for arn in asked if arn not in known]
         return {"serviceDeployments": [known[arn] for arn in asked if arn in known], "failures": missing}
+
+    @operation("ecs", "DescribeServiceRevisions", modelled="task definition and container images with digests; at most 20",
+               source=API, difference="no load balancers or networks", tested=("test_deployment_is_rolled_back",))  # fmt: skip
+    def describe_service_revisions(self, p: Params) -> dict[str, Any]:
+        """Answer what deployments brought, by ARN."""
+        asked = p["serviceRevisionArns"]
+        if not 1 <= len(asked) <= 20:
+            raise refused("Service revisions must have between 1 and 20 elements.")
+        with self._state.lock:
+            known = {shapes.revision_arn(service, each): shapes.revision(service, each)
+                     for service in self.fleet.settled() for each in service.deployments}  # fmt: skip
+        missing = [{"arn": arn, "reason": "MISSING"} for arn in asked if arn not in known]
+        return {"serviceRevisions": [known[arn] for arn in asked if arn in known], "failures": missing}
 
 
 def _is_kept(task: Task, now: int) -> bool:

@@ -96,6 +96,16 @@ def revision_arn(of: Service, each: Deployment) -> str:
     return f"{PREFIX}:service-revision/{CLUSTER}/{of.name}/{int(hashed(each.id)[:15], 16) % 10**19:019d}"
 
 
+def revision(of: Service, each: Deployment) -> Shape:
+    """Return one service revision."""
+    image = each.definition.image
+    return {
+        "serviceRevisionArn": revision_arn(of, each), "serviceArn": of.arn, "clusterArn": CLUSTER_ARN, **FARGATE,
+        "taskDefinition": each.definition.arn, "createdAt": seconds(each.created),
+        "containerImages": [{"containerName": of.name, "image": image, "imageDigest": digest_of(image)}],
+    }  # fmt: skip
+
+
 def service_deployment_arn(of: Service, each: Deployment) -> str:
     """Return the ARN of the service deployment."""
     return f"{PREFIX}:service-deployment/{CLUSTER}/{of.name}/{hashed(each.id)[:21]}"
