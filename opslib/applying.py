@@ -1,60 +1,34 @@
 """Carry out a plan: check everything again, take the lock, note the intent, call, note the result, follow to the end.
 
-Nothing here changes the world before its intent lies on the disk, and nothing is called a success that was not seen.
+Everything that can stand against it is looked at before the first call.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from opslib import aws, config, locks
-from opslib.errors import IdentityError, OpsError, RecordError, Refused
+from opslib.errors import IdentityError, OpsError, Refused
 from opslib.journal import Entry, Journal, canonical, person
-from opslib.open_incidents import folder_of
-from opslib.plan import ACTIONS, Action, Kept, Plan, Progress
+from opslib.plan import ACTIONS, Kept, Plan
 from opslib.plan_card import local_time
 from opslib.result import Result, Sight, Verdict
+from opslib.stepping import DONE, Work, clock, make, named, out_of_time, until
 
 if TYPE_CHECKING:
     from opslib.run import Run
 
 NEEDS_HASH = "OPSLIB_APPLY must hold the full hash of the plan, all 64 digits"
-NOT_DONE, UNKNOWN, DONE = "not done", "unknown", "done"
 _VERDICTS = {
     "done": (Verdict.OK, Sight.COMPLETE, "done and seen"), "failed": (Verdict.CRITICAL, Sight.COMPLETE, "failed"),
     "unknown": (Verdict.UNKNOWN, Sight.PARTIAL, "unknown: check"), "refused": (Verdict.WARN, Sight.COMPLETE, "nothing was changed"),
 }  # fmt: skip
-
-
-@dataclass
-class Work:
-    """One application of a plan: where it notes, how it waits and what it says."""
-
-    plan: Plan
-    environment: config.Environment
-    confirmed_by: str
-    pause: Callable[[float], None] = time.sleep
-    say: Callable[[str], None] = print
-    kept: Kept = field(default_factory=dict)
-
-    @property
-    def action(self) -> Action:
-        """Return how this kind of change looks at the world."""
-        return ACTIONS[self.plan.action]
-
-    def note(self, event: str, *, at: datetime, **facts: Any) -> None:
-        """Write into the journal of the environment, and into that of the incident."""
-        for journal in journals(self.plan):
-            journal.append(
-                event, at=at, plan=self.plan.sealed, action=self.plan.action, target=self.plan.target, **facts
-            )
 
 
 def typed(plan: Plan, phrase: str) -> Result:
@@ -90,7 +64,7 @@ def carry_out(work: Work) -> Result:
             now, clients = _ready(work, stack)
         except OpsError as error:
             return _refused(work, error)
-        state, says = _steps(work, clients, now)
+        state, says = make(work, clients, now)
         return _answer(work.plan, state, says, work.kept) if state != DONE else _followed(work)
 
 
@@ -124,28 +98,16 @@ def results_of(plan: Plan) -> Kept | None:
     """Return what the journal keeps of the answers to a plan's steps; None when it has none."""
     found = [
         entry
-        for entry in Journal.of(_named(plan)).entries()
+        for entry in Journal.of(named(plan)).entries()
         if entry.get("plan") == plan.sealed and entry["event"] == "result"
     ]
     return dict(found[-1]["kept"]) if found else None
-
-
-def journals(plan: Plan) -> list[Journal]:
-    """Return where a plan's application is noted."""
-    own = [Journal.of(_named(plan))]
-    if plan.incident:
-        own.append(Journal(folder_of(plan.environment, plan.incident) / own[0].file.name))
-    return own
 
 
 def unsettled(entries: list[Entry]) -> list[Entry]:
     """Return the intents without a result: the process died in between, and nobody knows whether the call was made."""
     settled = {(entry.get("plan"), entry.get("step")) for entry in entries if entry["event"] == "result"}
     return [entry for entry in entries if entry["event"] == "intent" and (entry["plan"], entry["step"]) not in settled]
-
-
-def _named(plan: Plan) -> config.Environment:
-    return plan.run.environment if plan.run else config.load(plan.environment)
 
 
 def _checked(plan: Plan, environment: config.Environment) -> datetime:
@@ -190,109 +152,22 @@ def _difference(before: dict[str, Any], now: dict[str, Any]) -> str:
     return "; ".join(f"{name} was {before.get(name)!r}, is {now.get(name)!r}" for name in names)[:600]
 
 
-def _steps(work: Work, clients: Callable[[str, str], Any], at: datetime) -> tuple[str, str]:
-    """Make the calls one by one and stop at the first that is not done."""
-    answers: list[Any] = []
-    for number, step in enumerate(work.plan.steps, 1):
-        command = step.command(work.environment)
-        try:
-            work.note("intent", at=at, step=number, call=f"{step.service}:{step.operation}", command=command)
-        except RecordError as error:
-            return (
-                "failed",
-                f"{number - 1} of {len(work.plan.steps)} steps were done; the next was not tried: {error.what}, {error.why}.",
-            )
-        work.say(f"  step {number} of {len(work.plan.steps)}: {step.says}")
-        outcome, answer, why = _call(clients, step, work.environment)
-        answers += [answer] if outcome == DONE else []
-        work.kept = work.action.keep(answers) if outcome == DONE else work.kept
-        at = _noted_result(work, at, step=number, outcome=outcome, why=why, kept=work.kept)
-        if outcome != DONE:
-            done = f"{number - 1} of {len(work.plan.steps)} steps were done; step {number} ({step.says})"
-            if outcome == UNKNOWN:
-                return (
-                    "unknown",
-                    f"{done} got no answer, and may have been carried out: {why}. Check: {work.plan.verification.look}",
-                )
-            return "failed", f"{done} was refused: {why}. What came after it was not tried."
-    return DONE, ""
-
-
-def _noted_result(work: Work, at: datetime, **facts: Any) -> datetime:
-    try:
-        at = _clock(work.environment, at, 0.0)
-        work.note("result", at=at, **facts)
-    except RecordError as error:
-        sys.stderr.write(f"{error.why}: the change WAS made and its result could not be noted\n")
-    return at
-
-
-def _call(clients: Callable[[str, str], Any], step: Any, environment: config.Environment) -> tuple[str, Any, str]:
-    """Make one call: done, not done (AWS said no), or unknown (no answer, or an error of AWS's own)."""
-    from botocore import xform_name
-    from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, EndpointConnectionError
-
-    try:
-        answer = getattr(clients(step.service, step.region), xform_name(step.operation))(**step.arguments)
-        return DONE, answer, ""
-    except ClientError as error:
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        told = aws.explain(error, environment)
-        return (UNKNOWN if status >= 500 and status != 501 else NOT_DONE), None, f"{told.what}: {told.why}"
-    except (EndpointConnectionError, ConnectTimeoutError) as error:  # it was never sent
-        return NOT_DONE, None, str(error)
-    except BotoCoreError as error:
-        return UNKNOWN, None, str(error)
-
-
 def _followed(work: Work) -> Result:
     """Look until the change is seen to be done or failed; time that runs out is unknown, not success."""
-    seen, began = work.plan.verification, aws.now(work.environment)
-    now, last = began, Progress("going", "")
-    try:
-        while True:
-            last = _look(work, last, now, began)
-            late = (now - began).total_seconds() >= seen.timeout_s
-            if last.state != "going" or late:
-                break
-            work.pause(seen.every_s)
-            now = _clock(work.environment, now, seen.every_s)
-    except BaseException as error:
-        work.note("verified", at=now, outcome="unknown", says=f"following was stopped: {type(error).__name__}")
-        raise
+    began = aws.now(work.environment)
+    last, now = until(work, work.action.follow, began)
     state = last.state if last.state != "going" else "unknown"
-    says = (
-        last.says
-        if state != "unknown"
-        else f"Not seen to its end within {seen.timeout_s / 60:g} minutes; last: {last.says}. Check: {seen.look}"
-    )
+    says = last.says if state != "unknown" else out_of_time(work.plan, last)
     work.note("verified", at=now, outcome=state, says=says, evidence=last.evidence)
-    return _answer(work.plan, state, says, {**work.kept, **last.evidence}, minutes=(now - began).total_seconds() / 60)
-
-
-def _look(work: Work, last: Progress, now: datetime, began: datetime) -> Progress:
-    try:
-        found = work.action.follow(work.environment, work.plan, work.kept)
-    except OpsError as error:
-        found = Progress("going", f"could not look: {error.what}")
-    if found.says != last.says:
-        work.say(f"  {(now - began).total_seconds():5.0f} s  {found.says}")
-    return found
-
-
-def _clock(environment: config.Environment, before: datetime, passed_s: float) -> datetime:
-    try:
-        aws.asked_anew(environment)
-        return aws.now(environment)
-    except OpsError:  # the clock does not answer: count what was waited
-        return before + timedelta(seconds=passed_s)
+    minutes = (now - began).total_seconds() / 60
+    return _answer(work.plan, state, says, {**work.kept, **last.evidence}, minutes=minutes)
 
 
 def _refused(work: Work, error: OpsError) -> Result:
     """Say what stands against it. Everything that raises does so before the first call, or it is noted there."""
     at = datetime.fromisoformat(work.plan.made_at)
     try:
-        work.note("refused", at=_clock(work.environment, at, 0.0), what=error.what, why=error.why)
+        work.note("refused", at=clock(work.environment, at, 0.0), what=error.what, why=error.why)
     except OpsError as broken:
         work.say(f"  and it could not be noted: {broken.what}")
     said = f"Nothing was changed: {error.what}{f' ({error.why})' if error.why else ''}."

@@ -103,7 +103,8 @@ class Action:
     """How a kind of change looks at the world; found by its name, also from a plan that comes out of a file.
 
     `observe` returns the state that must not change between plan and apply; `keep` what of the answers the journal
-    keeps; `follow` whether it worked, from that; `undo` the plan of the way back.
+    keeps; `follow` whether it worked, from that; `undo` the plan of the way back; `between` what must be seen after a step
+    before the next one is made.
     """
 
     name: str
@@ -111,6 +112,7 @@ class Action:
     follow: Callable[[Environment, Plan, Kept], Progress]
     keep: Callable[[list[Any]], Kept] = lambda answers: {}
     undo: Callable[[Run, Plan, Kept], Plan] | None = None
+    between: Callable[[Environment, Plan, Kept], Progress] | None = None
 
 
 ACTIONS: dict[str, Action] = {}

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from opslib import aws, config
-from opslib.applying import Work, carry_out
+from opslib.applying import carry_out
 from opslib.plan import Action, Change, Condition, Kept, Plan, Progress, Step, Undo, Verification, propose, register
 from opslib.result import Result
 from opslib.run import Run
+from opslib.stepping import Work
 
 NAME = "/shop/reads"
 
