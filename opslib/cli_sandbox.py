@@ -36,9 +36,15 @@ def sandbox() -> None:
 @sandbox.command()
 @click.option("--clock", type=click.Choice(["running", "frozen"]), default="running", show_default=True)
 @click.option("--scenario", default="checkout-locks", show_default=True)
-def start(clock: str, scenario: str) -> None:
+@click.option("--replica", is_flag=True, help="With a streaming replica of the database.")
+@click.option(
+    "--live/--no-live", default=True, show_default=True, help="Sessions that hold and wait for the incident's locks."
+)
+def start(clock: str, scenario: str, replica: bool, live: bool) -> None:
     """Start it; at once when it already runs."""
-    info = control().start(_folder(), clock=clock, scenario=scenario, progress=show_progress)
+    info = control().start(
+        _folder(), clock=clock, scenario=scenario, progress=show_progress, replica=replica, live=live
+    )
     click.echo(f"sandbox at {info['endpoint']}, clock {info['clock']}, scenario {info['scenario']}")
     if (clock, scenario) != (info["clock"], info["scenario"]):
         click.echo("it ran already; `opslib sandbox stop` first to change clock or scenario", err=True)

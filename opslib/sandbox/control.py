@@ -68,8 +68,11 @@ def load_logs(
 class Sandbox:
     """A sandbox of its own in a temporary directory, gone at the end of the block."""
 
-    def __init__(self, clock: str = "frozen", scenario: str = "checkout-locks", directory: Path | None = None) -> None:
-        self._options = {"clock": clock, "scenario": scenario}
+    def __init__(
+        self, clock: str = "frozen", scenario: str = "checkout-locks", directory: Path | None = None, *,
+        replica: bool = False, live: bool = False,
+    ) -> None:  # fmt: skip
+        self._options: dict[str, Any] = {"clock": clock, "scenario": scenario, "replica": replica, "live": live}
         self._temporary = directory is None
         self.directory = directory or Path(tempfile.mkdtemp(prefix="opslib-sandbox-")).resolve()
         self.info: dict[str, Any] = {}

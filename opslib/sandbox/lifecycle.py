@@ -20,9 +20,13 @@ _children: dict[int, "subprocess.Popen[str]"] = {}  # supervisors that this proc
 
 
 def start(
-    directory: Path, *, clock: str = "running", scenario: str = "checkout-locks", progress: Progress | None = None
-) -> dict[str, Any]:
-    """Start a sandbox and return sandbox.json; at once when one runs here already."""
+    directory: Path, *, clock: str = "running", scenario: str = "checkout-locks", progress: Progress | None = None,
+    replica: bool = False, live: bool = False,
+) -> dict[str, Any]:  # fmt: skip
+    """Start a sandbox and return sandbox.json; at once when one runs here already.
+
+    `replica` adds a streaming replica of the database, `live` the sessions that hold and wait for the incident's locks.
+    """
     directory = Path(directory).resolve()
     directory.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + START_SECONDS
@@ -32,7 +36,8 @@ def start(
         if time.monotonic() > deadline:
             raise SandboxError(f"Another start in {directory} does not come to an end. `opslib sandbox stop` ends it.")
         time.sleep(0.1)
-    _spawn(directory, ["--clock", clock, "--scenario", scenario], progress)
+    extras = ["--replica"] * replica + ["--live"] * live
+    _spawn(directory, ["--clock", clock, "--scenario", scenario, *extras], progress)
     return info(directory)
 
 
@@ -142,4 +147,5 @@ def reset(directory: Path, scenario: str | None = None, *, progress: Progress | 
     """Throw the sandbox's state away and start it again, with another scenario if one is named."""
     state = info(directory)
     stop(directory)
-    return start(directory, clock=state["clock"], scenario=scenario or state["scenario"], progress=progress)
+    extras = {name: bool(state.get(name)) for name in ("replica", "live")}
+    return start(directory, clock=state["clock"], scenario=scenario or state["scenario"], progress=progress, **extras)

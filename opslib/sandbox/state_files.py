@@ -39,7 +39,14 @@ def lock_file(directory: Path) -> Path:
 
 
 def write(
-    directory: Path, *, endpoint: str, clock: str, postgres_port: int, passwords: dict[str, str], **more: Any
+    directory: Path,
+    *,
+    endpoint: str,
+    clock: str,
+    postgres_port: int,
+    passwords: dict[str, str],
+    replica_port: int = 0,
+    **more: Any,
 ) -> dict[str, Any]:
     """Write everything, sandbox.json last, and return its content."""
     aws = profile_folder(directory)
@@ -55,7 +62,7 @@ def write(
         "clock": clock,
         **more,
         "passwords": {role: str(_password_file(directory, role)) for role in passwords},
-        "environment": _environment(directory, clock, postgres_port),
+        "environment": _environment(directory, clock, postgres_port, replica_port),
     }
     aside = directory / "sandbox.json.new"
     _private(aside, json.dumps(content, indent=1))
@@ -63,7 +70,7 @@ def write(
     return content
 
 
-def _environment(directory: Path, clock: str, postgres_port: int) -> dict[str, Any]:
+def _environment(directory: Path, clock: str, postgres_port: int, replica_port: int) -> dict[str, Any]:
     aws = profile_folder(directory)
     return {
         "account": ACCOUNT,
@@ -84,6 +91,7 @@ def _environment(directory: Path, clock: str, postgres_port: int) -> dict[str, A
             "sslmode": "disable",
             "instance": "shop-db",
             "replicas": ["shop-db-replica-1"],
+            **({"replica_host": "127.0.0.1", "replica_port": replica_port} if replica_port else {}),
         },
         "admin_urls": {"user": "https://admin.shop.example/users/{user_id}"},
         "services": {

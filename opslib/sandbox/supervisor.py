@@ -21,12 +21,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from opslib.sandbox import base_life, cache, state_files
+from opslib.sandbox import base_life, cache, live_sessions, postgres_replica, state_files
 from opslib.sandbox.errors import SandboxError
 from opslib.sandbox.lifeline import Reaper
 from opslib.sandbox.postgres import SUPERUSER, Postgres, copy_data, new_passwords, run_as_owner
 
 LOCK_SECONDS = 15.0
+POSTGRES = {"max_connections": "400"}  # as the parameter group of shop-db says
 
 
 class Reporter:
@@ -56,12 +57,16 @@ class Reporter:
 class Supervisor:
     """Builds up a sandbox; what was built up is taken down in reverse order by the stack."""
 
-    def __init__(self, directory: Path, *, clock: str, scenario: str, report: Reporter, stack: ExitStack) -> None:
+    def __init__(
+        self, directory: Path, *, clock: str, scenario: str, report: Reporter, stack: ExitStack, replica: bool = False,
+        live: bool = False,
+    ) -> None:  # fmt: skip
         self.directory = directory
         self.clock = clock
         self.scenario = scenario
         self.report = report
         self.stack = stack
+        self.extras = {"replica": replica, "live": live}
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
 
     def run(self) -> None:
@@ -75,8 +80,11 @@ class Supervisor:
         server, passwords = self._start_postgres(base, work)
         self.report.step(f"applying the scenario {self.scenario}")
         run_as_owner(server, passwords[SUPERUSER], overlay.sql)
+        replica = self._start_replica(server, passwords, work) if self.extras["replica"] else None
+        if self.extras["live"]:
+            live_sessions.hold(server, passwords, overlay.events.get("live_sessions", ()), self.stack)
         self.report.step("starting the gateway")
-        self._serve(life, overlay, server, passwords, work)
+        self._serve(life, overlay, (server, replica), passwords, work)
 
     def _claim(self) -> Path:
         """Take the directory and a work folder; from here on the reaper cleans up whatever happens."""
@@ -105,10 +113,20 @@ class Supervisor:
         log.unlink(missing_ok=True)
         server = Postgres(work / "data", log)
         self.stack.callback(server.stop)
-        server.start(superuser_password=base.superuser_password)
+        server.start(POSTGRES, superuser_password=base.superuser_password)
         return server, new_passwords(server, base.superuser_password)
 
-    def _serve(self, life: Any, overlay: Any, server: Postgres, passwords: dict[str, str], work: Path) -> None:
+    def _start_replica(self, server: Postgres, passwords: dict[str, str], work: Path) -> Postgres:
+        self.report.step("copying the replica")
+        log = self.directory / "postgres-replica.log"
+        replica = postgres_replica.start(server, passwords[SUPERUSER], work / "replica", log, POSTGRES)
+        self.stack.callback(replica.stop)
+        return replica
+
+    def _serve(
+        self, life: Any, overlay: Any, servers: tuple[Postgres, Postgres | None], passwords: dict[str, str], work: Path
+    ) -> None:
+        server, replica = servers
         from opslib.sandbox.clock import Clock  # before the gateway: time is set before anything reads it
 
         clock = Clock.start(frozen=self.clock == "frozen")
@@ -120,7 +138,7 @@ class Supervisor:
             state_files.write(
                 self.directory, endpoint=f"http://127.0.0.1:{port}", clock=self.clock, scenario=self.scenario,
                 started=self.started, planted=overlay.planted, postgres_port=server.port, passwords=passwords,
-                work=str(work),
+                work=str(work), replica_port=replica.port if replica else 0, **self.extras,
             )  # fmt: skip
             self.report.ready()
 
@@ -193,14 +211,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--clock", choices=("running", "frozen"), default="running")
     parser.add_argument("--scenario", default="checkout-locks")
+    parser.add_argument("--replica", action="store_true")
+    parser.add_argument("--live", action="store_true")
     given = parser.parse_args(arguments)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop_on_signal)
     report = Reporter()
     with ExitStack() as stack:
         supervisor = Supervisor(
-            given.directory.resolve(), clock=given.clock, scenario=given.scenario, report=report, stack=stack
-        )
+            given.directory.resolve(), clock=given.clock, scenario=given.scenario, report=report, stack=stack,
+            replica=given.replica, live=given.live,
+        )  # fmt: skip
         try:
             supervisor.run()
         except SandboxError as problem:

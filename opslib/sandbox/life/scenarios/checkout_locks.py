@@ -19,6 +19,7 @@ INQUIRIES = (
 RELATIONS = ("stock", "stock", "stock", "orders")
 NOTE = "在庫更新を注文の取引の中へ移動 (stock update inside the order's transaction)"
 STATEMENT = "update stock set quantity = quantity - $1 where sku = $2 -- 在庫更新"
+LIVE = "update stock set quantity = quantity - 1 where sku = 'CF-1001' -- 在庫更新"
 WAITING = (
     (6.6, "Lock:transactionid", STATEMENT), (2.4, "Lock:tuple", STATEMENT), (0.3, "CPU", STATEMENT),
     (1.2, "Lock:transactionid", "update orders set status = $1, updated_at = $2 where id = $3"),
@@ -46,6 +47,9 @@ def unfold(incident: Incident) -> None:
         incident.metric(namespace, name, where, SINCE, **change)
     for sessions, wait, statement in WAITING:
         database.load(incident, SINCE, sessions, wait, statement, latency_ms=4300.0, rows=1.0, blocks=8.0)
+    for waits in (False, True, True, True):
+        session = {"application": "api", "statement": LIVE, "waits": waits, "at": SINCE}
+        incident.out.events.setdefault("live_sessions", []).append(session)
     database.counter(incident, SINCE, "db.state.idle_in_transaction_count", add=3.0)
     database.counter(incident, SINCE, "db.state.idle_in_transaction_max_time", per_second=1.0)
 
