@@ -51,9 +51,11 @@ def rows(
 def habits(environment: Environment, *, window: Window, actors: Sequence[str]) -> pd.DataFrame:
     """Return what the actors did from which network in the window (queries/audit_habits.sql).
 
-    Columns: actor, action, network str, rows, days int64, first_at, last_at datetime64[ns, UTC].
+    Columns: actor, action, network str, rows, days int64, first_at, last_at datetime64[ns, UTC], hours str (of the
+    environment's day, with blanks between).
     """
-    return _timed(table_rows.table(environment, "audit_habits", {"actors": list(actors)}, window=window))
+    bound = {"actors": list(actors), "zone": environment.timezone}
+    return _timed(table_rows.table(environment, "audit_habits", bound, window=window))
 
 
 def logins(environment: Environment, *, window: Window, action: str) -> pd.DataFrame:
@@ -90,6 +92,8 @@ def _as_rows(answer: Any, groups: Sequence[str], text: str) -> pd.DataFrame:
     import pandas as pd
 
     frame = answer.frame.rename(columns={"@timestamp": "at", "audit_id": "id"}).reindex(columns=list(COLUMNS))
+    texts = [name for name in COLUMNS if name not in ("id", "at")]
+    frame[texts] = frame[texts].astype("str")  # a column that no line has is all missing
     frame["id"] = pd.to_numeric(frame["id"]).fillna(0).astype("int64")
     frame = _timed(frame).sort_values(["at", "id"], kind="stable").reset_index(drop=True)
     cut = [] if answer.complete else ["there are more lines than one query returns"]
