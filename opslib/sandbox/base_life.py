@@ -20,6 +20,7 @@ Progress = Callable[[str], None]
 LAID_OVER = (
     "scenarios",
     "incident.py",
+    "incident_tasks.py",
     "incident_sql.py",
     "incident_database.py",
     "overlays.py",

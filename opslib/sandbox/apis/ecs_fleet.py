@@ -109,12 +109,15 @@ class Fleet:
         unfinished = service.primary.state == "IN_PROGRESS"
         of = service.deployments[-2] if unfinished else service.primary
         generation, at = (1 if last.get("streams") and not unfinished else 0), of.created
-        for number in range(last["kept"] if unfinished else service.desired):
-            identity = hashed(service.name, number, generation)[:32]
-            start = at + 25_000 + 700 * number
-            task = Task(identity, of.id, of.definition, at + 700 * number, start, start + 30_000)
-            if self.rollouts.behaviours.get(of.definition.image) == "leak":
-                task.dies, task.container_reason = NOW_MS + 240_000 + 95_000 * number, OUT_OF_MEMORY
+        ordinary = [
+            {"task": hashed(service.name, number, generation)[:32], "started": at + 25_000 + 700 * number}
+            for number in range(last["kept"] if unfinished else service.desired)
+        ]  # fmt: skip
+        for given in last.get("tasks", ordinary):
+            start = given["started"] if isinstance(given["started"], int) else _ms(given["started"])
+            task = Task(given["task"], of.id, of.definition, start - 25_000, start, start + 30_000)
+            if "dies" in given:
+                task.dies, task.container_reason = _ms(given["dies"]), OUT_OF_MEMORY
             service.tasks.append(task)
 
     def _overlaid(self, service: Service) -> None:

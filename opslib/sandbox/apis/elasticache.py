@@ -60,7 +60,10 @@ class Cache:
         asked = p.get("CacheClusterId")
         if asked is not None and asked not in NODES:
             raise ServiceError("CacheClusterNotFound", f"CacheCluster not found: {asked}", status=404)
-        found = [_cluster(node, bool(p.get("ShowCacheNodeInfo"))) for node in NODES if asked in (None, node)]
+        types = dict.fromkeys(NODES, NODE_TYPE)
+        types |= {each["node"]: each["node_type"] for each in self._state.events.get("cache_nodes", [])}
+        whole = bool(p.get("ShowCacheNodeInfo"))
+        found = [_cluster(node, whole) | {"CacheNodeType": types[node]} for node in NODES if asked in (None, node)]
         return _paged("CacheClusters", found if self._state.events else [], p)
 
     @operation("elasticache", "DescribeEvents", plain=False, modelled="14 days by source, span or duration (an hour unless "

@@ -17,7 +17,7 @@ from opslib.sandbox.life.metrics import dimensions, job_series, key, request_ser
 from opslib.sandbox.life.overlays import MetricChange, Overlay
 from opslib.sandbox.life.rhythm import MINUTE, NOW_MS, generator, iso, milliseconds
 from opslib.sandbox.life.scenarios import SCENARIOS
-from opslib.sandbox.life.shop import shop
+from opslib.sandbox.life.shop import Failure, shop
 from opslib.sandbox.life.store import Series, load_facts
 from opslib.sandbox.life.traffic import Request, request_ids
 
@@ -59,6 +59,11 @@ class Incident:
         new = replace(request, total=total, status=failure.status, failure=kind, order=order, job=0, extra=extra)
         self.changed[new.id] = new
         return new
+
+    def failure(self, kind: str, **about: Any) -> None:
+        """Name a way to fail that an ordinary day does not know; `about` as in shop.toml."""
+        self.shop = replace(self.shop, failures={**self.shop.failures, kind: Failure(kind, (), 0.0, **about)})
+        self.scribe.shop = self.shop
 
     def slow(self, request: Request, total: int) -> Request:
         """Let a request take longer, its outcome unchanged."""
@@ -129,7 +134,7 @@ class Incident:
         old, new = self.shop.tasks(service), self.shop.tasks(service, 1)
         event = deploy(service, since, version, by, note) | {"streams": new}
         self.out.events.setdefault("deploys", []).append(event)
-        self.out.renamed[f"/shop/{service}"] = (since, dict(zip(old, new, strict=True)))
+        self.out.renamed[f"/shop/{service}"] = [(since, dict(zip(old, new, strict=True)))]
         return new
 
     def metric(self, namespace: str, name: str, where: str, since: str, **change: Any) -> None:

@@ -12,6 +12,8 @@ from opslib.sandbox.life.metrics import joined
 from opslib.sandbox.life.rhythm import NOW_MS
 from opslib.sandbox.life.store import Events, GroupLog, Life, MetricKey, Series
 
+Move = tuple[int, dict[str, str]]  # since when (ms) lines of an old stream stand in a new one
+
 
 @dataclass(frozen=True)
 class MetricChange:
@@ -36,7 +38,7 @@ class Overlay:
     dropped: frozenset[str] = frozenset()
     dropped_texts: tuple[str, ...] = ()  # lines from `since` on that hold one of these are gone, too
     lines: list[LogLine] = field(default_factory=list)
-    renamed: dict[str, tuple[int, dict[str, str]]] = field(default_factory=dict)  # group: (since ms, old stream: new)
+    renamed: dict[str, list[Move]] = field(default_factory=dict)  # by group, oldest first
     replaced: dict[MetricKey, Series] = field(default_factory=dict)
     changes: list[MetricChange] = field(default_factory=list)
     events: Events = field(default_factory=dict)
@@ -49,7 +51,8 @@ def apply(base: Life, changes: Overlay) -> Life:
         if line[1] < NOW_MS:
             added.setdefault(line[0], []).append(line)
     logs = {
-        name: _group(log, added.get(name, []), changes, changes.renamed.get(name)) for name, log in base.logs.items()
+        name: _group(log, added.get(name, []), changes, changes.renamed.get(name, []))
+        for name, log in base.logs.items()
     }
     metrics = dict(base.metrics)
     for key, new in changes.replaced.items():
@@ -70,18 +73,16 @@ def _request_id(message: str) -> str:
     return message[at : at + 16] if at >= 0 else ""
 
 
-def _group(
-    log: GroupLog, added: list[LogLine], changes: Overlay, renamed: tuple[int, dict[str, str]] | None
-) -> GroupLog:
-    since = min(changes.since, renamed[0] if renamed else NOW_MS)
+def _group(log: GroupLog, added: list[LogLine], changes: Overlay, renamed: list[Move]) -> GroupLog:
+    since = min(changes.since, renamed[0][0] if renamed else NOW_MS)
     first = bisect_left(log.timestamps, since)
     tail = []
     for at, message, stream in zip(log.timestamps[first:], log.messages[first:], log.stream_of[first:], strict=True):
         if _request_id(message) not in changes.dropped and not any(text in message for text in changes.dropped_texts):
             tail.append((at, message, log.streams[stream]))
     tail += [(at, message, stream) for _, at, stream, message in added]
-    if renamed:
-        tail = [(at, text, renamed[1].get(stream, stream) if at >= renamed[0] else stream) for at, text, stream in tail]
+    for moved, names in renamed:
+        tail = [(at, text, names.get(stream, stream) if at >= moved else stream) for at, text, stream in tail]
     tail.sort(key=lambda event: event[0])
     streams = list(log.streams)
     streams += sorted({stream for _, _, stream in tail} - set(streams))
