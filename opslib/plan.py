@@ -189,6 +189,12 @@ class Plan:
         """Return the content of plan.json."""
         return json.dumps({**self.content(), "sealed": self.sealed}, ensure_ascii=False, indent=1) + "\n"
 
+    def slack(self) -> str:
+        """Return the text to paste into Slack before it is applied: who wants to change what, and the way back."""
+        from opslib.plan_card import slack_text
+
+        return slack_text(self)
+
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         from opslib.plan_card import plan_html, plan_text
 

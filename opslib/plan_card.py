@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING
 
-from opslib.display import escape, table_html, visible, wrapped
+from opslib.display import escape, visible, wrapped
 
 if TYPE_CHECKING:
     from opslib.config import Environment
     from opslib.plan import Plan, Step
 
-_RED, _AMBER, _GREY = "#b3261e", "#a15c00", "#5f6c7b"
+_RED, _AMBER, _GREY, _GREEN = "#b3261e", "#a15c00", "#5f6c7b", "#0b7a55"
 _CODE = "display:block;background:#f7f9fb;border:1px solid #e3e8ee;border-radius:4px;padding:4px 8px;margin:2px 0 6px;font-size:12px;white-space:pre-wrap;overflow-wrap:anywhere"
 _LINK = 'style="color:#0b5cad;font-size:12px"'
 
@@ -31,13 +31,27 @@ def plan_html(plan: Plan) -> str:
 def plan_text(plan: Plan) -> str:
     """Return the plan as text."""
     lines = [f"{'NO PLAN' if plan.blocked else 'PLAN'} {plan.title}", _back_text(plan), " · ".join(_facts(plan))]
-    lines += [f"{row.target}: {row.now} -> {row.proposed}; impact: {row.impact}" for row in plan.changes]
+    lines += [f"{row.target}: {row.now} → {row.proposed}; impact: {row.impact}" for row in plan.changes]
     lines += [f"{'ok' if one.holds else 'NO'}  {one.what}: {one.found}" for one in plan.conditions]
     lines += (
         [] if plan.blocked else [f"{n}. {step.says}: {_command(plan, step)}" for n, step in enumerate(plan.steps, 1)]
     )
     lines += [] if plan.blocked else [f"type: {plan.phrase}"]
     return "\n".join(visible(line) for line in lines)
+
+
+def slack_text(plan: Plan) -> str:
+    """Return the plan in a few lines for Slack; mentions and links in it are made harmless."""
+    mark = "[SANDBOX] " if _environment(plan).sandbox else ""
+    lines = [
+        f"{mark}*{'NO PLAN' if plan.blocked else 'PLAN'}* {plan.title}",
+        *(f"{row.target}: {row.now} → {row.proposed}" for row in plan.changes),
+    ]
+    lines += [f"impact: {row.impact}" for row in plan.changes] + [_back_text(plan)]
+    lines += [f"blocked: {one.what}: {one.found}" for one in plan.blocked] or [
+        f"hash {plan.sealed[:8]}, {_facts(plan)[3]}"
+    ]
+    return "\n".join(visible(line).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") for line in lines)
 
 
 def local_time(stamp: str, zone: tzinfo) -> str:
@@ -89,10 +103,16 @@ def _changes(plan: Plan) -> str:
 
 
 def _conditions(plan: Plan) -> str:
-    import pandas as pd
+    rows = "".join(_condition(one.what, one.found, one.holds) for one in plan.conditions)
+    return f'<b>Before anything is done</b><div style="margin:2px 0 8px">{rows}</div>' if rows else ""
 
-    rows = [(one.what, one.found, "holds" if one.holds else "DOES NOT HOLD", not one.holds) for one in plan.conditions]
-    return table_html(pd.DataFrame(rows, columns=["before anything is done", "found", "", "flagged"])) if rows else ""
+
+def _condition(what: str, found: str, holds: bool) -> str:
+    mark, style = ("holds", f"color:{_GREEN}") if holds else ("DOES NOT HOLD", f"color:{_RED};background:#fdecea")
+    return (
+        f'<div style="border-bottom:1px solid #e3e8ee;padding:3px 0;overflow-wrap:anywhere"><b style="{style};font-size:12px">{mark}</b> '
+        f'{escape(what)}: <span style="color:{_GREY}">{escape(found)}</span></div>'
+    )
 
 
 def _doing(plan: Plan) -> str:

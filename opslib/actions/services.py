@@ -132,14 +132,16 @@ def _same_image(environment: Environment, found: state.Service) -> Condition:
         return Condition(what, f"fixed by digest: {found.image}", True)
     now = state.tagged(environment, found.image)
     if not now or not found.digests:
-        return Condition(what, f"NOT SEEN: {found.image} is a tag, and where it points could not be read", True)
+        return Condition(
+            what, f"NOT SEEN: {found.image.rpartition('/')[2]} is a tag, and where it points could not be read", True
+        )
     same = set(found.digests) == {now}
     said = (
         "still the running one"
         if same
         else f"the tag now points at {now[:19]}…, running is {found.digests[0][:19]}…: deploy on purpose instead"
     )
-    return Condition(what, f"{found.image} is a tag; {said}", same)
+    return Condition(what, f"{found.image.rpartition('/')[2]} is a tag; {said}", same)
 
 
 def _impact(environment: Environment, found: state.Service) -> str:

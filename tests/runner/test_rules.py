@@ -20,6 +20,8 @@ GOOD = [
     code("answer = run\nanswer", "verdict", cell_id="verdict"),
 ]
 
+WRITING = [markdown(TITLE.replace("READ-ONLY", "WRITES")), *GOOD[1:]]
+
 
 def found(file: Path, *cells: dict[str, Any], name: str = "2-try/find-it", **changes: Any) -> set[str]:
     book = notebook(*runbooks.plain(list(cells) or GOOD)) | changes
@@ -43,6 +45,7 @@ def file(tmp_path: Path) -> Path:
 
 def test_a_good_one_passes(file: Path) -> None:
     assert found(file) == set()
+    assert found(file, *WRITING, code(rules.APPLY, cell_id="apply")) == set()
 
 
 @pytest.mark.parametrize(
@@ -60,7 +63,10 @@ def test_a_good_one_passes(file: Path) -> None:
         ("plumbing", with_cell(3, source="for a in b: pass")), ("plumbing", with_cell(3, source="while a: pass")),
         ("magic", with_cell(3, source="%time a")), ("magic", with_cell(3, source="!ls")), ("magic", with_cell(3, source="answer?")),
         ("input", with_cell(3, source="input()")), ("syntax", with_cell(3, source="a b")),
-        ("apply", [markdown(TITLE.replace("READ-ONLY", "WRITES")), *GOOD[1:]]), ("stale", with_cell(3, execution_count=4)),
+        ("apply", [markdown(TITLE.replace("READ-ONLY", "WRITES")), *GOOD[1:]]),
+        ("apply", [*WRITING, code(rules.APPLY.replace('""', '"restart-service api 1a2b3c4d"'))]),
+        ("apply", [*WRITING, code("plan.apply(plan.phrase)"), code(rules.APPLY)]), ("read-only", with_cell(3, source="from opslib.actions import services")),
+        ("read-only", with_cell(3, source='plan.apply("")')), ("stale", with_cell(3, execution_count=4)),
         ("error", with_cell(3, outputs=[{"output_type": "error", "ename": "E", "evalue": "", "traceback": []}])),
         ("display-id", with_cell(3, source='display(a, display_id="b")')),
         ("stderr", with_cell(3, outputs=[{"output_type": "stream", "name": "stderr", "text": "warning"}])),
