@@ -110,6 +110,8 @@ def _typed(column: Any, kind: str) -> Any:
 
     if kind.startswith("datetime"):
         return pd.to_datetime(column, utc="UTC" in kind, format="ISO8601")
+    if kind == "boolean":
+        return column.map({"True": True, "False": False}).astype("boolean")
     if kind == "bool":
         return column == "True"
     if kind.startswith(("int", "float")):

@@ -65,3 +65,9 @@ def test_no_secret_in_the_file(tmp_path: Path) -> None:
     frames.write(tmp_path / "lines.csv", pd.DataFrame({"@message": [message], "who": ["taro@example.co.jp"]}))
     written = (tmp_path / "lines.csv").read_text()
     assert "hunter2" not in written and "taro" not in written and "kept" in written
+
+
+def test_an_unknown_boolean_reads_back(tmp_path: Path) -> None:
+    frames.write(tmp_path / "health.csv", pd.DataFrame({"healthy": pd.array([True, None, False], dtype="boolean")}))
+    healthy = frames.read(tmp_path / "health.csv")
+    assert isinstance(healthy, pd.DataFrame) and healthy["healthy"].tolist() == [True, pd.NA, False]

@@ -19,7 +19,7 @@ CHECKS = {
     "id": "str",
     "type": "str",
     "target": "str",
-    "healthy": "object",
+    "healthy": "boolean",
     "checkers": "int64",
     "failing": "int64",
     "reason": "str",
@@ -61,7 +61,7 @@ def _observed(environment: Environment, name: str, id: str) -> list[dict[str, An
 def health_checks(environment: Environment) -> pd.DataFrame:
     """Return the configured health checks and whether Route 53 takes them for healthy (route53:GetHealthCheck, GetHealthCheckStatus).
 
-    Columns: name, id, type, target, reason str; healthy bool, or None where no checker looks (calculated checks, those
+    Columns: name, id, type, target, reason str; healthy boolean, NA where no checker looks (calculated checks, those
     of an alarm); checkers, failing int64. A certificate is not validated by the checkers. Raises SourceError.
     """
     return frames.made([_check(environment, name, id) for name, id in environment.health_checks.items()], CHECKS)

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pandas as pd
 import pytest
 from botocore.stub import Stubber
 
@@ -160,7 +161,7 @@ def test_a_calculated_check_has_no_checkers(environment: config.Environment) -> 
     }
     with stubbed(environment, "route53", "get_health_check", answer, "us-east-1"):
         row = route53.health_checks(environment).iloc[0]
-    assert row["healthy"] is None and row["reason"] == "no checker looks"
+    assert row["healthy"] is pd.NA and row["reason"] == "no checker looks"
 
 
 def test_where_a_name_points(environment: config.Environment) -> None:
