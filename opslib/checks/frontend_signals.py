@@ -15,7 +15,7 @@ SMOOTH, SHORTEST, PAUSE = 10, 5, 4  # minutes: of the mean, of what counts, of w
 
 @dataclass(frozen=True)
 class Signal:
-    """A metric that speaks for a suspect: off beyond usual ± max(margin, share x usual), critical from a value on."""
+    """A metric that speaks against a suspect: off beyond usual ± max(margin, share x usual), critical from a value on."""
 
     suspect: str
     component: str
@@ -55,6 +55,7 @@ SIGNALS = (
     Signal("dns", "cdn", "Requests", "low", 20, 0.6, None, "a minute", "requests at the edge"),
     Signal("edge", "cdn", "CacheHitRate", "low", 10, 0, 60, "%", "cache hit rate"),
     Signal("edge", "cdn", "5xxErrorRate", "high", 1.5, 1, 5, "%", "5xx at the edge"),
+    Signal("", "cdn", "4xxErrorRate", "high", 1, 2, None, "%", "4xx at the edge"),
     Signal("build", "frontend", "4XXErrors", "high", 10, 2, None, "a minute", "4xx of Amplify"),
     Signal("build", "frontend", "5XXErrors", "high", 3, 2, 30, "a minute", "5xx of Amplify"),
     Signal("build", "frontend", "Latency p90", "high", 0.2, 0.6, 3, "s", "time to first byte of Amplify, p90"),

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
     from opslib.window import Window
 
-SUSPECTS = {"dns": "DNS and certificate", "edge": "edge (CloudFront)", "build": "build (Amplify)", "origin": "origin"}
+SUSPECTS = {
+    "dns": "DNS and certificate",
+    "edge": "the edge (CloudFront)",
+    "build": "the build (Amplify)",
+    "origin": "the origin",
+}
 CRITICAL_DAYS, WARN_DAYS = 7, 30  # a managed certificate is renewed 60 days before its end
 NEAR = timedelta(minutes=20)  # a change so long before may be the cause
 ENDED = ("SUCCEED", "FAILED", "CANCELLED")
@@ -46,6 +51,8 @@ def readings(frames: dict[str, pd.DataFrame], found: list[Finding], *, window: W
     _distribution(told["edge"], frames, found, window)
     _builds(told["build"], frames, found, window)
     for one in found:
+        if not one.signal.suspect:
+            continue  # it is shown, and speaks against nobody
         verdict = Verdict.CRITICAL if one.critical and one.until is None else Verdict.WARN
         told[one.signal.suspect].add(verdict, signal_text(one, window), one.since)
     return told
@@ -79,7 +86,7 @@ def signal_text(found: Finding, window: Window) -> str:
 
 def number(value: float) -> str:
     """Return a number with as many digits as it is worth."""
-    return f"{value:,.0f}" if abs(value) >= 10 else f"{value:.2g}"
+    return "–" if value != value else f"{value:,.0f}" if abs(value) >= 10 else f"{value:.2g}"
 
 
 def _dns(told: Reading, frames: dict[str, pd.DataFrame], window: Window) -> None:

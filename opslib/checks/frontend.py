@@ -1,0 +1,163 @@
+"""A slow or broken front end: is it DNS or the certificate, the edge, the build, or the origin?"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+from opslib.checks import frontend_evidence as evidence
+from opslib.checks import frontend_parts as parts
+from opslib.checks.frontend_signals import Finding, findings
+from opslib.checks.frontend_story import SUSPECTS, Reading, blamed, number, readings, served
+from opslib.result import Next, Result, Sight, Source, Verdict
+from opslib.run import Fact, Run
+from opslib.sources import amplify, certificates, cloudfront, ecs, metrics, route53
+from opslib.window import Window
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NAME, TITLE = "slow-frontend", "Front end"
+BEFORE, BUILDS = timedelta(hours=2), timedelta(days=30)
+MINUTE_HOURS = 20  # a longer window is read in coarser steps
+
+
+def slow(run: Run) -> Result:
+    """Say which of DNS and certificate, edge, build or origin is to blame in the window (one hour by default).
+
+    Parts: suspects, changes, numbers, requests, errors, hits, builds, build_log, health, certificates.
+    Critical: customers meet errors, or almost nothing is cached, or a record or certificate keeps them away.
+    """
+    window = run.window_or("1h")
+    facts = _asked(run, window)
+    frames = {name: fact.frame for name, fact in facts.items() if fact.frame is not None}
+    log = _log(run, frames)
+    if log is not None and log.frame is not None:
+        frames["build_log"] = log.frame
+    found = _findings(frames, window)
+    told = readings(frames, found, window=window)
+    return run.record(_told(run, facts, frames, log, found, told, window))
+
+
+def _asked(run: Run, window: Window) -> dict[str, Fact]:
+    env = run.environment
+    wide = window.widened(before=BEFORE, after=timedelta())
+    month = Window(window.end - BUILDS, window.end, window.zone)
+    known = {"cdn": env.cdn, "frontend": env.frontend, "dns": env.health_checks, "load-balancer": env.load_balancer}
+    components = tuple(name for name, configured in known.items() if configured)
+    period = 60 if wide.seconds <= MINUTE_HOURS * 3600 else 0
+    measured = {
+        name: partial(ask, env, window=wide, components=components, period=period)
+        for name, ask in (("series", metrics.series), ("usual", metrics.baseline))
+        if components
+    }
+    record = {"record": partial(route53.records, env, name=env.cdn.domain)} if env.cdn and env.cdn.domain else {}
+    return run.facts(
+        deadline_s=2 * run.deadline,  # some of them ask twice, one after another
+        amplify_jobs=partial(amplify.jobs, env, window=month),
+        distribution=partial(cloudfront.distribution, env),
+        invalidations=partial(cloudfront.invalidations, env, most=20),
+        health=partial(route53.health_checks, env),
+        checkers=partial(route53.checkers, env),
+        certificates=partial(certificates.certificates, env),
+        deployments=partial(ecs.deployments, env, window=wide),
+        **measured,
+        **record,
+    )
+
+
+def _log(run: Run, frames: dict[str, pd.DataFrame]) -> Fact | None:
+    """Fetch the end of the log of the newest build, if that failed."""
+    jobs = frames.get("amplify_jobs")
+    if jobs is None or not len(jobs) or jobs["status"].iloc[0] != "FAILED":
+        return None
+    newest = jobs.iloc[0]
+    tail = partial(amplify.log_tail, run.environment, branch=str(newest["branch"]), job=str(newest["job"]), lines=30)
+    return run.facts(deadline_s=2 * run.deadline, build_log=tail)["build_log"]
+
+
+def _findings(frames: dict[str, pd.DataFrame], window: Window) -> list[Finding]:
+    import pandas as pd
+
+    series = frames.get("series")
+    return [] if series is None else findings(series, frames.get("usual", pd.DataFrame()), window=window)
+
+
+def _told(
+    run: Run, facts: dict[str, Fact], frames: dict[str, pd.DataFrame], log: Fact | None, found: list[Finding],
+    told: dict[str, Reading], window: Window,
+) -> Result:  # fmt: skip
+    source = Source(
+        "CloudWatch GetMetricData",
+        run.identity.account,
+        f"us-east-1, {run.environment.region}",
+        window.text(),
+        note="compared with the same minutes of last week",
+    )
+    changed, markers = parts.changes(
+        frames, window, Source("CloudFront, Amplify, ECS", run.identity.account, run.environment.region)
+    )
+    missing = facts["series"].error.what if "series" in facts and facts["series"].error else ""
+    charts = [parts.chart(name, frames, found, markers, window, source, missing) for name in parts.CHARTS]
+    reasons = _unseen(facts, frames, log)
+    culprit = blamed(told)
+    verdict, sentence = conclusion(told, culprit, measured="series" in frames)
+    return Result(
+        NAME, TITLE, verdict, sentence, Sight.PARTIAL if reasons else Sight.COMPLETE, "; ".join(reasons), _facts(frames, told, culprit, window),
+        sources=(source,), next=_next(run, culprit, window), data=tuple(f"data/{name}.csv" for name in frames if run.folder),
+        parts=(parts.suspects(told, source, window), changed, parts.numbers(frames, found, window, source, missing), *charts, evidence.builds(run, frames, facts["amplify_jobs"], window), evidence.build_log(run, frames, log),
+               evidence.health(run, frames, facts["checkers"]), evidence.certificates(run, frames, facts["certificates"], window)),
+    )  # fmt: skip
+
+
+def conclusion(told: dict[str, Reading], culprit: Reading | None, *, measured: bool) -> tuple[Verdict, str]:
+    """Return the verdict and the one sentence: who is to blame, by which evidence, who is not."""
+    if culprit is None:
+        ok = "DNS, certificate, edge, build and origin are as usual; if a customer still waits, it is between them and the edge."
+        return (
+            (Verdict.OK, ok)
+            if measured
+            else (Verdict.UNKNOWN, "Nothing that could be seen is off, but the metrics could not be seen.")
+        )
+    others = [SUSPECTS[name] for name, reading in told.items() if reading.verdict is Verdict.OK]
+    also = [
+        SUSPECTS[name] for name, reading in told.items() if reading.verdict is not Verdict.OK and reading is not culprit
+    ]
+    after = f" Off as well, and likely its consequence: {', '.join(also)}." if also else ""
+    calm = f" Not off: {', '.join(others)}." if others else ""
+    return culprit.verdict, f"Look at {SUSPECTS[culprit.suspect]}: {'; '.join(culprit.said[:3])}.{after}{calm}"
+
+
+def _unseen(facts: dict[str, Fact], frames: dict[str, pd.DataFrame], log: Fact | None) -> list[str]:
+    """Return what could not be seen, each with its reason; what AWS sells and nobody bought is said in its part."""
+    every = {**facts, **({"build_log": log} if log is not None else {})}
+    reasons = [f"{name.replace('_', ' ')}: {fact.error.what}" for name, fact in every.items() if fact.error is not None]
+    return reasons + sorted({problem for frame in frames.values() for problem in frame.attrs.get("problems", [])})
+
+
+def _facts(
+    frames: dict[str, pd.DataFrame], told: dict[str, Reading], culprit: Reading | None, window: Window
+) -> dict[str, str]:
+    series, shown = frames.get("series"), {"to blame": SUSPECTS[culprit.suspect] if culprit else "nobody"}
+    for name, component, metric, unit in (
+        ("requests a minute", "cdn", "Requests", ""), ("cache hit rate", "cdn", "CacheHitRate", " %"), ("5xx at the edge", "cdn", "5xxErrorRate", " %"),
+    ):  # fmt: skip
+        if series is not None and (component, metric) in series.columns:
+            recent = series.loc[series.index >= window.end - timedelta(minutes=10), (component, metric)].mean()
+            shown[name] = f"{number(float(recent))}{unit}" if recent == recent else "–"
+    used = served(frames)
+    return shown | ({"certificate": f"{min(one.days_left for one in used):.0f} days"} if used else {})
+
+
+def _next(run: Run, culprit: Reading | None, window: Window) -> tuple[Next, ...]:
+    if culprit is None:
+        return ()
+    around = {"window": window.as_parameter()}
+    steps = {
+        "origin": Next("2-investigate/first-look", around, "find the component behind the load balancer"),
+        "build": Next("3-remediate/redeploy-frontend", {}, "build again, or return to the last good build"),
+        "edge": Next("2-investigate/who-did-what", around, "see who changed what just before"),
+        "dns": Next("2-investigate/who-did-what", around, "see who changed what just before"),
+    }
+    return (steps[culprit.suspect],)
