@@ -16,17 +16,22 @@ Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 @dataclass(frozen=True)
 class Finding:
-    """How far one series is off: severity (1 is the threshold), where in the axis it began, how long it took to rise."""
+    """How far one series is off: severity (1 is the threshold), where in the axis it began, how long it took to rise.
+
+    `load`: callers drive it; `own`: nothing below the component can change it.
+    """
 
     metric: str
     severity: float
     onset: int | None = None
     rise: float = 0.0
+    load: bool = False
+    own: bool = False
 
 
 def judged(values: Floats, axis: Floats, base: Mask, during: Mask, bad: str) -> Finding:
     """Return how far the series is off in the incident, under the explanation that leaves least of it."""
-    values = _rates(_filled(values, base, during), base)
+    values = _summed(_rates(_filled(values, base, during), base), axis, base)
     known = np.isfinite(values)
     if (known & base).sum() < 3 or not (known & during).any():
         return Finding("", 0.0)
@@ -63,6 +68,18 @@ def _rates(values: Floats, base: Mask) -> Floats:
     rates = np.full(len(values), np.nan)
     rates[known[1:]] = np.where(steps >= 0, steps, np.nan) / widths  # a reset says nothing
     return rates
+
+
+def _summed(values: Floats, axis: Floats, base: Mask) -> Floats:
+    """Add rare events up over the last five minutes: two errors a minute are many where there is none as a rule."""
+    known = values[np.isfinite(values)]
+    usual = values[base & np.isfinite(values)]
+    step = float(np.median(np.diff(axis))) if len(axis) > 1 else 0.0
+    if not len(usual) or np.any(known < 0) or np.any(known != np.rint(known)) or step > 90:
+        return values
+    if np.mean(usual) > 2.0 or (len(np.unique(usual)) == 1 and usual[0]):
+        return values
+    return np.asarray(pd.Series(values).rolling(5, min_periods=1).sum().where(np.isfinite(values)), dtype=float)
 
 
 def _explanations(x: Floats, axis: Floats, base: Mask, during: Mask) -> list[tuple[Floats, float]]:
@@ -132,7 +149,9 @@ def _noise(residual: Floats, y: Floats, whole: Floats) -> float:
     wander = np.percentile(np.abs(_steady(residual)), 95) / 2.0  # what comes and goes in the baseline is no news
     level = float(np.median(np.abs(y)))
     floor = 0.01 * level
-    if np.all(whole == np.rint(whole)):
+    if level and np.all(y == y[0]):
+        floor = 0.15 * level  # a state: how many hosts are healthy
+    elif np.all(whole == np.rint(whole)):
         floor = max(floor, 0.7 * float(np.sqrt(level + 1.0)) if level < 100 else floor)
     elif not level:
         floor = max(floor, 0.04 * float(np.max(np.abs(whole))))

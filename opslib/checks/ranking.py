@@ -34,8 +34,9 @@ def rank_components(
     """Rank components by how likely each is the cause of what happened in the incident.
 
     `series` is wide: one column per (component, metric), the index times (aware or naive) or numbers. `incident` and
-    `baseline` are Windows, pairs or slices. `calls` names what each component calls. `series.attrs["bad"]` may say
-    per column which side is bad ("high" or "low"); without it both are.
+    `baseline` are Windows, pairs or slices. `calls` names what each component calls. `series.attrs` may
+    say more of the columns: "bad" which side is bad ("high" or "low"; without it both are), "load" those that callers
+    drive (without it, names of traffic), "own" those that nothing below the component can change.
     Columns: component, score (float; from 1 on it is off), metric (the most telling one), since (an index value, NaT
     if not off), symptom_of (the component that explains it, or empty). Raises ValueError for a window without rows.
     """
@@ -45,14 +46,15 @@ def rank_components(
     if not base.any() or not during.any():
         which = "baseline" if not base.any() else "incident"
         raise ValueError(f"the frame has no row in the {which}")
-    bad = series.attrs.get("bad", {})
+    bad, load, own = series.attrs.get("bad", {}), series.attrs.get("load"), series.attrs.get("own", set())
     findings: dict[str, list[Finding]] = {}
     for place, (component, metric) in enumerate(series.columns):
         values = series.iloc[:, place].to_numpy(dtype=float, na_value=np.nan)
         found = judged(values, axis, base, during, bad.get((component, metric), ""))
-        weight = 0.6 if _TRAFFIC.search(str(metric)) else 1.0
+        driven = (component, metric) in load if load is not None else bool(_TRAFFIC.search(str(metric)))
+        weight = 0.6 if driven else 1.0
         findings.setdefault(str(component), []).append(
-            Finding(str(metric), found.severity * weight, found.onset, found.rise)
+            Finding(str(metric), found.severity * weight, found.onset, found.rise, driven, (component, metric) in own)
         )
     return _ranked(findings, series.index, axis, during, calls or {})
 
@@ -101,7 +103,8 @@ def _ranked(
     for name, moment in onset.items():  # who was off first is likelier the cause; one step is no difference
         score[name] = max(1.0, severity[name] / (1.0 + 8.0 * max(0.0, moment - earliest - step) / span))
     doubt = {name: 1.5 * step + min(0.8 * tops[name].rise, 0.5 * span) for name in onset}
-    blamed = _blame(score, onset, calls, doubt)
+    kinds = {name: _kinds(found) for name, found in findings.items()}
+    blamed = _blame(score, onset, calls, doubt, kinds)
     names = sorted(findings, key=lambda name: (-blamed[name][0], name))
     since = [index[int(np.searchsorted(axis, onset[name]))] if name in onset else None for name in names]
     kind = index.dtype if isinstance(index, pd.DatetimeIndex) else "float64"
@@ -126,30 +129,46 @@ def _of_components(findings: dict[str, list[Finding]], axis: Floats) -> tuple[di
     return severity, onset
 
 
+def _kinds(findings: list[Finding]) -> tuple[bool, bool]:
+    """Tell of a component whether only load is off, and whether something of its own is."""
+    off = [one for one in findings if one.severity >= 1.0]
+    return bool(off) and all(one.load for one in off), any(one.own for one in off)
+
+
 def _blame(
-    score: dict[str, float], onset: dict[str, float], calls: Mapping[str, Sequence[str]], doubt: dict[str, float]
+    score: dict[str, float],
+    onset: dict[str, float],
+    calls: Mapping[str, Sequence[str]],
+    doubt: dict[str, float],
+    kinds: dict[str, tuple[bool, bool]],
 ) -> dict[str, tuple[float, str]]:
-    """Move blame from each caller to the deepest component below it that was off no later; say who explains whom."""
+    """Move blame from each component to what explains it: (score, what explains it or nothing).
+
+    Errors and latency come from below, load from above; the cause was off no later. Something of its own that is off
+    makes a component no mere symptom.
+    """
+    below = {name: _below(name, calls) & set(onset) for name in onset}
     explained: dict[str, str] = {}
-    for component in onset:
-        causes = [
-            other
-            for other in _below(component, calls, score, onset)
-            if onset[other] <= onset[component] + doubt[other] and component not in _below(other, calls, score, onset)
-        ]
+    for name in onset:
+        only_load, own = kinds[name]
+        causes = {other for other in below[name] if not own and not kinds[other][0] and name not in below[other]}
+        if only_load:
+            causes |= {other for other in onset if name in below[other] and not kinds[other][0]}
+        causes = {other for other in causes if onset[other] <= onset[name] + doubt[other]}
         if causes:
-            explained[component] = max(causes, key=lambda other: score[other])
+            explained[name] = max(sorted(causes), key=lambda other: score[other])
     final = {}
-    for component, own in score.items():
-        if component in explained:
-            final[component] = (1.0 + 0.2 * (own - 1.0) if own > 1.0 else own, _root(component, explained))
+    for name, own_score in score.items():
+        if name in explained:
+            final[name] = (1.0 + 0.2 * (own_score - 1.0) if own_score > 1.0 else own_score, _root(name, explained))
         else:
-            brought = sum(score[name] for name in explained if _root(name, explained) == component)
-            final[component] = (own + 0.5 * brought, "")
+            brought = sum(score[other] for other in explained if _root(other, explained) == name)
+            final[name] = (own_score + 0.5 * brought, "")
     return final
 
 
 def _root(component: str, explained: dict[str, str]) -> str:
+    """Follow the explanations to their end."""
     seen = {component}
     while component in explained and explained[component] not in seen:
         component = explained[component]
@@ -157,20 +176,13 @@ def _root(component: str, explained: dict[str, str]) -> str:
     return component
 
 
-def _below(
-    component: str, calls: Mapping[str, Sequence[str]], score: dict[str, float], onset: dict[str, float]
-) -> set[str]:
-    """Return the components that are off and that this one calls, through others that are off or not measured."""
+def _below(component: str, calls: Mapping[str, Sequence[str]]) -> set[str]:
+    """Return everything that a component calls, through others too."""
     found: set[str] = set()
     waiting = list(calls.get(component, ()))
-    seen = {component}
     while waiting:
         name = waiting.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        if name in onset:
+        if name not in found and name != component:
             found.add(name)
-        if name in onset or name not in score:
             waiting += calls.get(name, ())
     return found
