@@ -96,7 +96,14 @@ def _told(
         note="compared with the same minutes of last week",
     )
     changed, markers = parts.changes(
-        frames, window, Source("CloudFront, Amplify, ECS", run.identity.account, run.environment.region)
+        frames,
+        window,
+        Source(
+            "CloudFront, Amplify, ECS",
+            run.identity.account,
+            run.environment.region,
+            note="who changed the distribution, and when a record changed, only CloudTrail knows",
+        ),
     )
     missing = facts["series"].error.what if "series" in facts and facts["series"].error else ""
     charts = [parts.chart(name, frames, found, markers, window, source, missing) for name in parts.CHARTS]
@@ -139,7 +146,10 @@ def _unseen(facts: dict[str, Fact], frames: dict[str, pd.DataFrame], log: Fact |
 def _facts(
     frames: dict[str, pd.DataFrame], told: dict[str, Reading], culprit: Reading | None, window: Window
 ) -> dict[str, str]:
-    series, shown = frames.get("series"), {"to blame": SUSPECTS[culprit.suspect] if culprit else "nobody"}
+    series, shown = (
+        frames.get("series"),
+        {"to blame": SUSPECTS[culprit.suspect].removeprefix("the ") if culprit else "nobody"},
+    )
     for name, component, metric, unit in (
         ("requests a minute", "cdn", "Requests", ""), ("cache hit rate", "cdn", "CacheHitRate", " %"), ("5xx at the edge", "cdn", "5xxErrorRate", " %"),
     ):  # fmt: skip

@@ -122,7 +122,7 @@ def numbers(
         one, recent = off.get(signal), slice(window.start, window.end)
         before = usual.loc[recent, name].mean() if usual is not None and name in usual.columns else float("nan")
         rows.append(
-            {"what": signal.words, "where": signal.component, "unit": signal.unit, "now": number(one.now if one else float(series.loc[recent, name].mean())),
+            {"what": signal.words, "unit": signal.unit, "now": number(one.now if one else float(series.loc[recent, name].mean())),
              "usually": number(one.usual if one else float(before)), "off": _span(one, window), FLAG: bool(one and one.critical and one.until is None)}
         )  # fmt: skip
     sentence = f"{len(found)} of {counted(len(rows), 'number')} {'is' if len(found) == 1 else 'are'} not as usual."
@@ -175,13 +175,11 @@ def changes(frames: dict[str, pd.DataFrame], window: Window, source: Source) -> 
     )
     table = pd.DataFrame([{"when": local(at, window), "what": what, "change": text} for at, what, text in recent])
     sentence = f"{counted(len(recent), 'change')} of distribution, builds, edge caches and services since {local(window.start - timedelta(hours=2), window)}."
-    note = "who changed the distribution or a record only CloudTrail knows"
     result = Result(
         "changes",
         "What changed",
         Verdict.OK,
         sentence,
-        reason=note,
         table=table if len(table) else None,
         sources=(source,),
     )
