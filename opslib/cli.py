@@ -138,7 +138,7 @@ def refresh(names: tuple[str, ...], index_only: bool) -> None:
     else:
         from opslib.runner.refresh import refresh as run_again
 
-        with control().Sandbox(clock="frozen") as own:
+        with control().Sandbox(clock="frozen", live=True) as own:
             changed = run_again(list(names), own.environ)
     click.echo("\n".join(str(near(file)) for file in changed) or "nothing changed")
 

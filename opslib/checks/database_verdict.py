@@ -1,0 +1,98 @@
+"""What is said of a database in one sentence: load, connections, storage, replica, the worst first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from opslib.checks import database_disk as disk
+from opslib.checks.database_parts import meaning
+from opslib.checks.database_story import Storage, Surge, growth, now_of
+from opslib.checks.request_story import seconds_text, shortened
+from opslib.checks.wording import local, took
+from opslib.result import Verdict
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from opslib.run import Fact
+    from opslib.window import Window
+
+Clause = tuple[Verdict, str]
+BLOCKS = 5_000  # a call: more is read than an index would leave to read
+_WORST = [Verdict.CRITICAL, Verdict.WARN, Verdict.OK]
+
+
+def conclusion(clauses: list[Clause], name: str, load: pd.DataFrame | None, vcpus: int) -> tuple[Verdict, str]:
+    """Return the verdict and the sentence, the worst clause first."""
+    clauses = sorted(clauses, key=lambda clause: _WORST.index(clause[0]))
+    if clauses:
+        return clauses[0][0], f"{name}: " + "; ".join(text for _, text in clauses) + "."
+    calm = (
+        f"{now_of(load['total']):.1f} active sessions on {vcpus} vCPUs, as usual"
+        if load is not None
+        else "load not seen"
+    )
+    return Verdict.OK, f"{name}: {calm}; connections, storage and replica show nothing."
+
+
+def load_clauses(facts: dict[str, Fact], rise: Surge | None, vcpus: int, window: Window) -> list[Clause]:
+    """Return what is to be said of the load: how much, since when, what grew, in which statement."""
+    load = facts["waits"].frame
+    if load is None:
+        return []
+    now = now_of(load["total"])
+    if rise is None or rise.until is not None:
+        text = f"{now:.1f} sessions are active on {vcpus} vCPUs, which is usual in this window"
+        return [(Verdict.WARN, text)] if vcpus and now > vcpus else []
+    grown = growth(load, rise.since)
+    more = float(grown["more"].clip(lower=0).sum()) or 1.0
+    first = str(grown["group"].iloc[0])
+    kinds = grown["group"].str.partition(":")[0]
+    same = float(grown.loc[kinds == first.partition(":")[0], "more"].clip(lower=0).sum())
+    began = "since before the window" if rise.before else f"since {local(rise.since, window)}"
+    on = f" on {vcpus} vCPUs" if vcpus else ""
+    said = f"{now:.1f} sessions are active{on} {began}, usually {rise.usual:.1f}"
+    said += f": {min(same / more, 1):.0%} of what came waits for {meaning(first)} ({first})" + _statement(
+        facts["statements"]
+    )
+    locked = first.startswith("Lock") and same > 1
+    critical = vcpus and (now > 2 * vcpus or (locked and now > vcpus))
+    return [(Verdict.CRITICAL if critical else Verdict.WARN, said)]
+
+
+def _statement(fact: Fact) -> str:
+    if fact.frame is None or not len(fact.frame):
+        return ""
+    first = fact.frame.iloc[0]
+    said = f", most in “{shortened(' '.join(first['statement'].split()), 90)}”"
+    blocks = first["hit_per_call"] + first["read_per_call"]
+    if first["latency_ms"] == first["latency_ms"]:
+        said += f", {seconds_text(first['latency_ms'])} a call"
+    return said + (f", which reads {blocks:,.0f} blocks a call: is an index missing?" if blocks > BLOCKS else "")
+
+
+def connection_clauses(used: pd.Series[float], most: float, rise: Surge | None, window: Window) -> list[Clause]:
+    """Return what is to be said when connections run out."""
+    now = now_of(used)
+    if not most or not now >= 0.8 * most:
+        return []
+    since = f", more than usual since {local(rise.since, window)}" if rise and not rise.before else ""
+    refused = "; new ones are refused" if now >= 0.95 * most else ""
+    said = f"{now:,.0f} of {most:,.0f} connections are taken{since}{refused}"
+    return [(Verdict.CRITICAL if now >= 0.95 * most else Verdict.WARN, said)]
+
+
+def storage_clauses(left: Storage | None, size_gb: float) -> list[Clause]:
+    """Return what is to be said when the storage runs out."""
+    verdict = disk.storage_verdict(left, size_gb) if left else Verdict.OK
+    return [(verdict, disk.storage_text(left, size_gb))] if left and verdict is not Verdict.OK else []
+
+
+def lag_clauses(lag: pd.Series[float], rise: Surge | None, names: str, window: Window) -> list[Clause]:
+    """Return what is to be said when what the replica shows is old."""
+    now = now_of(lag)
+    verdict = disk.lag_verdict(now) if now == now else Verdict.OK
+    if verdict is Verdict.OK:
+        return []
+    since = f" since {local(rise.since, window)}" if rise and not rise.before else ""
+    return [(verdict, f"{names} is {took(now)} behind{since}: reads from it are old")]
