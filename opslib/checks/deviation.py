@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 
 DAY = 86_400.0
 OFF = 1.6  # log(1 + z) of a steady deviation of 4; severities are given in units of it
+RARE = {5: 0.7, 20: 1.0}  # steps that rare events are added up over: the least noise of the sum
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -30,20 +31,43 @@ class Finding:
 
 
 def judged(values: Floats, axis: Floats, base: Mask, during: Mask, bad: str) -> Finding:
-    """Return how far the series is off in the incident, under the explanation that leaves least of it."""
-    values = _summed(_rates(_filled(values, base, during), base), axis, base)
+    """Return how far the series is off in the incident, under the explanation that leaves least of it.
+
+    Rare events are also added up over the last minutes: two errors a minute are many where there is none as a rule.
+    """
+    values = _rates(_filled(values, base, during), base)
+    if not _rare(values, axis, base):
+        return _least(values, axis, base, during, bad)
+    found = Finding("", 0.0)
+    for width, floor in RARE.items():
+        summed = pd.Series(values).rolling(width, min_periods=1).sum().where(np.isfinite(values))
+        other = _least(summed.to_numpy(dtype=float), axis, base, during, bad, floor)
+        if found.severity < 1.0 and other.severity > found.severity:
+            found = _sharpened(other, values, width, float(np.nanmean(values[base])))
+    return found
+
+
+def _sharpened(found: Finding, values: Floats, width: int, usual: float) -> Finding:
+    """Put the onset where the first of the events was that were added up, if there is hardly one as a rule."""
+    if found.onset is None or usual * width > 0.4:
+        return found
+    first = max(0, found.onset - width + 1)
+    events = np.flatnonzero(values[first : found.onset + 1] > 0)
+    return replace(found, onset=first + int(events[0]) if len(events) else found.onset)
+
+
+def _least(values: Floats, axis: Floats, base: Mask, during: Mask, bad: str, floor: float = 0.0) -> Finding:
     known = np.isfinite(values)
     if (known & base).sum() < 3 or not (known & during).any():
         return Finding("", 0.0)
     axis, base, during, x = axis[known], base[known], during[known], values[known]
     least: Finding | None = None
     for residual, scale in _explanations(x, axis, base, during):
-        found = _severity(np.clip(residual / scale, -200, 200), axis, base, during, bad)
+        found = _severity(np.clip(residual / max(scale, floor), -200, 200), axis, base, during, bad)
         if least is None or found.severity < least.severity:
             least = found
     assert least is not None  # the level always explains something
-    onset = None if least.onset is None else int(np.flatnonzero(known)[least.onset])
-    return Finding("", least.severity, onset, least.rise)
+    return replace(least, onset=None if least.onset is None else int(np.flatnonzero(known)[least.onset]))
 
 
 def _filled(values: Floats, base: Mask, during: Mask) -> Floats:
@@ -70,16 +94,14 @@ def _rates(values: Floats, base: Mask) -> Floats:
     return rates
 
 
-def _summed(values: Floats, axis: Floats, base: Mask) -> Floats:
-    """Add rare events up over the last five minutes: two errors a minute are many where there is none as a rule."""
+def _rare(values: Floats, axis: Floats, base: Mask) -> bool:
+    """Tell whether the series counts events by the minute that are few as a rule."""
     known = values[np.isfinite(values)]
     usual = values[base & np.isfinite(values)]
     step = float(np.median(np.diff(axis))) if len(axis) > 1 else 0.0
     if not len(usual) or np.any(known < 0) or np.any(known != np.rint(known)) or step > 90:
-        return values
-    if np.mean(usual) > 2.0 or (len(np.unique(usual)) == 1 and usual[0]):
-        return values
-    return np.asarray(pd.Series(values).rolling(5, min_periods=1).sum().where(np.isfinite(values)), dtype=float)
+        return False
+    return bool(np.mean(usual) <= 2.0 and not (np.all(usual == usual[0]) and usual[0]))
 
 
 def _explanations(x: Floats, axis: Floats, base: Mask, during: Mask) -> list[tuple[Floats, float]]:
