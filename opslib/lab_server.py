@@ -15,10 +15,10 @@ from jupyter_server.services.contents.largefilemanager import AsyncLargeFileMana
 from jupyter_server.services.kernels.kernelmanager import ServerKernelManager
 from jupyter_server.utils import url_path_join
 
-from opslib import lab
+from opslib import files, lab
 from opslib.config import project_root
 from opslib.errors import OpsError, RecordError
-from opslib.runner import files, interactive, records, rules
+from opslib.runner import interactive, records, rules
 from opslib.runner.kernel import PrivateKernel
 
 

@@ -122,6 +122,7 @@ class Result:
             "facts": dict(self.facts),
             "next": [{"runbook": step.runbook, "parameters": step.parameters, "why": step.why} for step in self.next],
             "data": list(self.data),
+            "sources": [{"api": one.api, "window": one.window, "query": one.query} for one in self.sources],
             "parts": [part.as_json() for part in self.parts],
         }
 

@@ -89,6 +89,23 @@ def parse(text: str, *, now: datetime, zone: tzinfo) -> Window:
     return _checked(text, start, end, now=now, zone=zone)
 
 
+def moment(text: str, *, now: datetime, zone: tzinfo) -> datetime:
+    """Read one moment with its zone: "2026-11-05 11:31 JST", "02:31 UTC" (of that zone's today), or ISO 8601.
+
+    Raises WindowError when it names no zone or lies in the future.
+    """
+    named = _ZONE.search(text)
+    if not named:
+        raise WindowError(f"{text!r} names no time zone", fix='for example "11:31 JST" or "2026-11-05T02:31:00Z"')
+    theirs = zone_named(named[1])
+    found = _moment(text[: named.start()], theirs, now.astimezone(theirs))
+    if found is None:
+        raise WindowError(f"{text!r} is not a time", fix='for example "11:31 JST" or "2026-11-05T02:31:00Z"')
+    if found > now:
+        raise WindowError(f"{text!r} lies in the future", why=f"it is {now.astimezone(zone):%Y-%m-%d %H:%M %Z} now")
+    return found.astimezone(UTC)
+
+
 def _split(text: str) -> tuple[datetime, datetime] | None:
     """Read "A/B ZONE" or "A ZONE/B ZONE"; B may leave out its date."""
     head = re.match(rf"\s*{_TIME.pattern}", text, re.ASCII)

@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from opslib import actions
+from opslib import actions, files
 from opslib import plan as plans
 from opslib.applying import NEEDS_HASH
 from opslib.errors import RecordError, Refused
-from opslib.runner import files, headless, records, runbooks
+from opslib.runner import headless, records, runbooks
 
 _TITLE = """# Apply: {title}
 

@@ -7,9 +7,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from opslib import redact
+from opslib import files, redact
 from opslib.errors import ParameterError
-from opslib.runner import files, parameters
+from opslib.runner import parameters
 from opslib.runner.runbooks import Notebook
 
 _PROBE = "Zq8xK2mWv7"

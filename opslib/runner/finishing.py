@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from opslib import files
 from opslib.errors import ParameterError, RecordError
-from opslib.runner import cells, cleaning, files, index, parameters, records, report, runbooks, summary
+from opslib.runner import cells, cleaning, index, parameters, records, report, runbooks, summary
 
 
 def finish(

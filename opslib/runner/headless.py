@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from opslib import config
+from opslib import config, files
 from opslib.errors import OpsError, RecordError
-from opslib.runner import cleaning, files, parameters, records, runbooks
+from opslib.runner import cleaning, parameters, records, runbooks
 from opslib.runner.execution import Execution
 
 CELL_SECONDS, RUN_SECONDS = 300, 1800

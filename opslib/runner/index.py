@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from opslib import files
 from opslib.display import STATUS, escape, pill
 from opslib.errors import RecordError
-from opslib.runner import files, records
+from opslib.runner import records
 
 _STYLE = (Path(__file__).with_name("templates") / "index.css").read_text(encoding="utf-8")
 _HEAD = """<!DOCTYPE html>

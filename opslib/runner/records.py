@@ -14,10 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from opslib import files
 from opslib.config import reports_folder
 from opslib.errors import RecordError
 from opslib.journal import person
-from opslib.runner import files, runbooks
+from opslib.runner import runbooks
 
 SCHEMA = 1
 FINISHED, FAILED, KILLED, TIMEOUT, INTERRUPTED = "finished", "failed", "killed", "timeout", "interrupted"

@@ -6,8 +6,9 @@ import os
 import tempfile
 from pathlib import Path
 
+from opslib import files
 from opslib.errors import RecordError
-from opslib.runner import cells, cleaning, files, records, report, runbooks
+from opslib.runner import cells, cleaning, records, report, runbooks
 from opslib.runner.execution import Execution
 from opslib.runner.headless import CELL_SECONDS, RUN_SECONDS
 

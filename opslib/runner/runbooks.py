@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from opslib import files
 from opslib.config import notebook_paths
 from opslib.errors import ParameterError, RecordError
-from opslib.runner import files
 
 Notebook = dict[str, Any]
 Cell = dict[str, Any]

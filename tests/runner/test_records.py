@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from opslib import files
 from opslib.errors import RecordError
-from opslib.runner import contents, files, headless, index, interactive, records, refresh, replay, runbooks
+from opslib.runner import contents, headless, index, interactive, records, refresh, replay, runbooks
 
 from .probe import code, markdown, notebook, summary_in
 from .test_report import assert_obeys_nothing
