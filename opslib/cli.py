@@ -11,6 +11,7 @@ import click
 from opslib.cli_changes import apply, journal, near, pairs, plan, say_result
 from opslib.cli_changes import env_option as _env
 from opslib.cli_changes import given_option as _given
+from opslib.cli_incidents import incident
 from opslib.cli_sandbox import control, sandbox, show_progress
 from opslib.errors import OpsError
 
@@ -46,7 +47,7 @@ def commands() -> None:
     """Runbooks for one web application on AWS: interactive, headless, and always a record."""
 
 
-for _command in (sandbox, plan, apply, journal):
+for _command in (sandbox, plan, apply, journal, incident):
     commands.add_command(_command)
 _no_browser = click.option("--no-browser", is_flag=True, help="Only print the address.")
 

@@ -86,7 +86,7 @@ def verify(environment: Environment, incident: Incident) -> tuple[list[str], lis
     problems += [f"{name} was changed" for name, told in known.items() if _differs(incident.folder / name, told)]
     if manifest:
         problems += [f"{name} was added" for name in _files(incident) if name not in known]
-        local = _read_manifest((incident.folder / MANIFEST))
+        local = _read_manifest(incident.folder / MANIFEST)
         problems += [f"{MANIFEST} was changed"] if local != manifest else []
     return problems, against
 

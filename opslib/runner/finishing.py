@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from opslib import files
-from opslib.errors import ParameterError, RecordError
+from opslib.errors import OpsError, ParameterError, RecordError
+from opslib.incidents import joining
 from opslib.runner import cells, cleaning, index, parameters, records, report, runbooks, summary
 
 
@@ -44,6 +45,7 @@ def finish(
     files.write(folder / records.SUMMARY, json.dumps(told, ensure_ascii=False, indent=1) + "\n")
     placed = records.place(folder, state)
     _note_in_index()
+    _join_incident(placed, told, *state.get("incident", ("", "")))
     return placed, told
 
 
@@ -62,6 +64,18 @@ def _parameters(notebook: runbooks.Notebook, state: dict[str, Any]) -> dict[str,
     except ParameterError:
         known = {}
     return {name: parameter.default for name, parameter in known.items()} or dict(state["parameters"])
+
+
+def _join_incident(record: Path, told: dict[str, Any], incident: str, why_none: str) -> None:
+    """A record stands by itself; that it did not join the incident is said."""
+    if not incident:
+        if "use ID" in why_none:
+            sys.stderr.write(f"this run joined no incident: {why_none}\n")
+        return
+    try:
+        joining.join(record, told, incident)
+    except OpsError as error:
+        sys.stderr.write(f"this run did not join {incident}: {error.text()}\n")
 
 
 def _note_in_index() -> None:

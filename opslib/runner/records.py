@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from opslib import files
+from opslib import files, open_incidents
 from opslib.config import reports_folder
 from opslib.errors import RecordError
 from opslib.journal import person
@@ -40,6 +40,7 @@ def begin(runbook: str, notebook: runbooks.Notebook, env: str, *, mode: str, par
     state = {
         "schema": SCHEMA, "run_id": run_id, "runbook": runbook, "env": env, "mode": mode, "parameters": dict(parameters),
         "started": now.isoformat(timespec="milliseconds"), "operator": person(), "state": "open", "pid": os.getpid(),
+        "incident": open_incidents.in_force(env),
     }  # fmt: skip
     try:
         files.make_private(folder, below=reports())

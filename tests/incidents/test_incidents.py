@@ -1,0 +1,317 @@
+"""One incident from its opening to a closed record in a bucket that cannot be rewritten; every tampering is found."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from opslib import aws, config, open_incidents
+from opslib import run as runs
+from opslib.actions import services
+from opslib.applying import carry_out
+from opslib.errors import ParameterError, SourceError, WindowError
+from opslib.incidents import closing, report, store
+from opslib.incidents.document import html, markdown
+from opslib.journal import Journal
+from opslib.runner import headless
+from opslib.sandbox.control import Sandbox
+from opslib.stepping import Work
+
+BUCKET = "shop-incidents"
+SECRETS = ["hunter2secret", "AKIAIOSFODNN7EXAMPLE", "taro@example.com", "090-1234-5678", "4111111111111111"]
+DIRTY = "password=hunter2secret AKIAIOSFODNN7EXAMPLE taro@example.com 090-1234-5678 4111111111111111"
+
+
+@pytest.fixture(scope="module")
+def live() -> Iterator[Sandbox]:
+    with Sandbox(clock="running", scenario="checkout-locks") as running:
+        options = {"CreateBucketConfiguration": {"LocationConstraint": "ap-northeast-1"}}
+        running.client("s3").create_bucket(Bucket=BUCKET, ObjectLockEnabledForBucket=True, **options)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def base(live: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with pytest.MonkeyPatch.context() as patch:
+        reports = tmp_path_factory.mktemp("reports")
+        patch.setenv("OPSLIB_SANDBOX", str(live.directory))
+        patch.setenv("OPSLIB_REPORTS", str(reports))
+        patch.delenv("OPSLIB_INCIDENT", raising=False)
+        aws.forget()
+        yield reports
+
+
+@pytest.fixture(scope="module")
+def environment(base: Path) -> config.Environment:
+    return config.load().model_copy(update={"incident_bucket": BUCKET})
+
+
+@pytest.fixture(scope="module")
+def closed(environment: config.Environment, live: Sandbox, base: Path) -> store.Incident:
+    """The scripted run: opened, looked into, acted on, told, closed and exported."""
+    made = store.begin(environment, "Checkout is slow 決済が遅い", severity="SEV2")
+    live.advance("1m")
+    headless.run("trace-request", {})
+    plan = services.restart(runs.start(), service="api")
+    with redirect_stdout(io.StringIO()):
+        assert carry_out(Work(plan, config.load(), "a test", pause=live.advance)).verdict == "ok"
+    for kind, at, source in (
+        ("started", "11:12 JST", "first slow request in trace-request"), ("detected", "11:31 JST", "alarm checkout-p95"),
+        ("acknowledged", "11:36 JST", "page 4711, Suzuki"), ("mitigated", "", "restart of api, p95 below 1 s"), ("resolved", "", "alarm OK"),
+    ):  # fmt: skip
+        store.note(
+            made, environment, f"{kind} it was", kind=kind, at=at, source=source, ja=f"{report.JAPANESE[kind]}した"
+        )
+        live.advance("1m")
+    for kind, text, ja in (
+        ("summary", "Checkouts waited for a row lock.", "決済が行ロックを待った。"), ("impact", "312 of 4,120 checkouts failed in 27 minutes", "27分間で4,120件中312件の決済が失敗"),
+        ("factor", "A job held a lock for an hour.", "バッチが1時間ロックを保持した。"), ("temporary-fix", "api was restarted.", "apiを再起動した。"),
+        ("permanent-fix", "The job commits every 100 rows.", "100行ごとにコミットする。"), ("event", DIRTY, ""),
+    ):  # fmt: skip
+        store.note(made, environment, text, kind=kind, ja=ja)
+    store.note(
+        made,
+        environment,
+        "lock_timeout for the job",
+        kind="action-item",
+        ja="ジョブにlock_timeoutを設定",
+        owner="Sato",
+        due="2026-11-20",
+    )
+    file = base / "graph <script>.txt"
+    file.write_text(f"p95 4.8 s\n{DIRTY}")
+    store.attach(made, environment, file, says="p95 of checkout", query="SELECT 1", window="02:00/03:00 UTC")
+    closing.close(environment, store.load(environment, made.id))
+    return store.load(environment, made.id)
+
+
+def test_runs_and_changes_joined(closed: store.Incident) -> None:
+    events = [entry["event"] for entry in closed.entries]
+    assert events[0] == "opened" and events[-1] == "closed"
+    assert [name for name in events if name in {"apply", "intent", "result", "verified"}] == [
+        "apply",
+        "intent",
+        "result",
+        "verified",
+    ]
+    run = next(entry for entry in closed.entries if entry["event"] == "run")
+    assert (
+        run["runbook"] == "2-investigate/trace-request"
+        and (closed.folder / run["pages"]["report.html"]["file"]).is_file()
+    )
+    evidence = [
+        entry for entry in closed.entries if entry["event"] == "evidence" and "fields" in entry.get("query", "")
+    ]
+    assert (
+        evidence
+        and evidence[0]["window"]
+        and evidence[0]["sha256"] == store.sha256(closed.folder / evidence[0]["file"])
+    )
+
+
+def test_the_record_says_it_all(closed: store.Incident) -> None:
+    page, text = (closed.folder / "record.html").read_text(), (closed.folder / "record.md").read_text()
+    for said in (
+        "Detected 19 minutes after started",
+        "2026-11-05 02:31:00 UTC",
+        "alarm checkout-p95",
+        "312 of 4,120",
+        "Sato",
+        "restart-service api",
+    ):
+        assert said in page, said
+        assert said.replace("-", "-") in text or said == "restart-service api", said
+    assert page.index("first slow request") and "nothing is noted" not in page
+    order = [row[0] for row in report.timeline(closed, datetime.now().astimezone().tzinfo, report._told)]  # type: ignore[arg-type]
+    assert order == sorted(order) and len(order) > 10
+
+
+def test_the_japanese_report_has_its_parts(closed: store.Incident) -> None:
+    page, text = (closed.folder / "record.ja.html").read_text(), (closed.folder / "record.ja.md").read_text()
+    for part in ("障害報告書", "発生日時", "検知", "影響範囲", "原因", "暫定対応", "恒久対策", "再発防止策", "時系列"):
+        assert part in page and part in text, part
+    assert "2026-11-05 11:12:00 JST" in page and "27分間で4,120件中312件の決済が失敗" in page and 'lang="ja"' in page
+
+
+def test_one_file_that_fetches_and_runs_nothing(closed: store.Incident) -> None:
+    for name in ("record.html", "record.ja.html"):
+        page = (closed.folder / name).read_text()
+        assert (
+            "<script" not in page
+            and "default-src 'none'" in page
+            and "http-equiv" in page
+            and "src=" not in page.replace("default-src", "").replace("img-src", "").replace("style-src", "")
+        )
+
+
+def test_no_secret_lies_in_the_record(closed: store.Incident) -> None:
+    for file in (file for file in closed.folder.rglob("*") if file.is_file()):
+        content = file.read_bytes().decode("utf-8", errors="replace")
+        assert not [secret for secret in SECRETS if secret in content], file
+        assert file.stat().st_mode & 0o077 == 0, file
+
+
+def test_an_untouched_record_is_verified_against_the_bucket(
+    closed: store.Incident, environment: config.Environment
+) -> None:
+    problems, against = closing.verify(environment, closed)
+    assert problems == [] and f"s3://{BUCKET}" in against[1]
+    exported = json.loads((closed.folder / closing.EXPORT).read_text())
+    assert exported["objects"][closing.MANIFEST]["version"] and len(exported["objects"]) > 8
+
+
+def test_the_export_cannot_be_deleted_or_hidden(
+    closed: store.Incident, environment: config.Environment, live: Sandbox
+) -> None:
+    exported = json.loads((closed.folder / closing.EXPORT).read_text())
+    key, version = (
+        f"opslib/incidents/sandbox/{closed.id}/{closing.MANIFEST}",
+        exported["objects"][closing.MANIFEST]["version"],
+    )
+    s3 = live.client("s3")
+    with pytest.raises(s3.exceptions.ClientError, match="AccessDenied"):
+        s3.delete_object(Bucket=BUCKET, Key=key, VersionId=version)
+    with pytest.raises(SourceError, match="PreconditionFailed"):
+        closing.export(environment, closed)
+    s3.put_object(Bucket=BUCKET, Key=key, Body=b"{}")  # a newer version hides it, and changes nothing
+    assert closing.verify(environment, closed)[0] == []
+
+
+TAMPERINGS = {
+    "an edit": lambda home: _edit(home / "journal.jsonl", "312 of", "2 of"), "an edited page": lambda home: _edit(home / "record.html", "312", "2"),
+    "a deletion": lambda home: _lines(home, lambda lines: lines[:3] + lines[4:]), "a cut tail": lambda home: _lines(home, lambda lines: lines[:-2]),
+    "a cut tail with its head": lambda home: _cut_with_head(home), "a deleted file": lambda home: (home / "record.md").unlink(),
+    "an added file": lambda home: (home / "evidence" / "more.txt").write_text("x"), "fields": lambda home: _edit(home / "record.json", "SEV2", "SEV4"),
+    "a new manifest": lambda home: _new_manifest(home), "no manifest": lambda home: (home / closing.MANIFEST).unlink(),
+}  # fmt: skip
+
+
+def _edit(file: Path, before: str, after: str) -> None:
+    assert before in file.read_text()
+    file.write_text(file.read_text().replace(before, after))
+
+
+def _lines(home: Path, keep: object) -> None:
+    file = home / "journal.jsonl"
+    file.write_text("".join(keep(file.read_text().splitlines(keepends=True))))  # type: ignore[operator]
+
+
+def _cut_with_head(home: Path) -> None:
+    _lines(home, lambda lines: lines[:-2])
+    last = Journal(home / "journal.jsonl").entries()[-1]
+    (home / "journal.head").write_text(json.dumps({"n": last["n"], "hash": last["hash"]}))
+
+
+def _new_manifest(home: Path) -> None:
+    _edit(home / "record.html", "312", "2")
+    told = json.loads((home / closing.MANIFEST).read_text())
+    told["files"]["record.html"] = store.sha256(home / "record.html")
+    (home / closing.MANIFEST).write_text(json.dumps(told))
+
+
+@pytest.mark.parametrize("done", list(TAMPERINGS))
+def test_tampering_is_found(
+    closed: store.Incident, environment: config.Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: str
+) -> None:
+    copy = tmp_path / "sandbox" / "incidents" / closed.id
+    shutil.copytree(closed.folder, copy)
+    monkeypatch.setenv("OPSLIB_REPORTS", str(tmp_path))
+    TAMPERINGS[done](copy)
+    problems, _ = closing.verify(
+        environment, store.Incident(copy, closed.fields, Journal(copy / "journal.jsonl").entries())
+    )
+    assert problems, done
+
+
+def test_a_closed_record_takes_nothing_more(closed: store.Incident, environment: config.Environment) -> None:
+    with pytest.raises(ParameterError, match="is closed"):
+        store.note(closed, environment, "late")
+    with pytest.raises(ParameterError, match="is closed"):
+        store.use(environment, closed.id)
+
+
+@pytest.fixture
+def alone(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> config.Environment:
+    monkeypatch.setenv("OPSLIB_REPORTS", str(tmp_path))
+    return config.load()
+
+
+def test_with_several_open_nothing_is_guessed(alone: config.Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert open_incidents.in_force("sandbox") == ("", "no incident is open")
+    first, second = store.begin(alone, "one").id, store.begin(alone, "two").id
+    assert open_incidents.in_force("sandbox") == ("", "2 incidents are open: opslib incident use ID")
+    with pytest.raises(ParameterError, match="which incident"):
+        store.meant(alone)
+    store.use(alone, first)
+    assert open_incidents.in_force("sandbox")[0] == first
+    monkeypatch.setenv("OPSLIB_INCIDENT", second)
+    assert open_incidents.in_force("sandbox")[0] == second
+    monkeypatch.setenv("OPSLIB_INCIDENT", "INC-20261105-024000-gone")
+    with pytest.raises(ParameterError, match="is not open"):
+        open_incidents.in_force("sandbox")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "",
+        "..",
+        "INC-٢٠٢٦١١٢٣-101500-a",
+        "INC-20261123-101500-a\n",
+        "INC-20261123-101500-../../x",
+        "INC-20261123-101500-A",
+        "x/INC-20261123-101500-a",
+    ],
+)
+def test_an_id_is_matched_whole(alone: config.Environment, wrong: str) -> None:
+    with pytest.raises(ParameterError, match="no incident id"):
+        store.load(alone, wrong)
+
+
+@pytest.mark.parametrize(
+    ("given", "why", "kind"),
+    [({"kind": "started"}, "from where", ParameterError), ({"kind": "impact"}, "in numbers", ParameterError), ({"kind": "blame"}, "no kind", ParameterError),
+     ({"at": "11:31"}, "no time zone", WindowError), ({"at": "2026-12-05 11:31 JST"}, "future", WindowError)],
+)  # fmt: skip
+def test_a_vague_note_is_refused(
+    alone: config.Environment, given: dict[str, str], why: str, kind: type[Exception]
+) -> None:
+    made = store.begin(alone, "vague")
+    with pytest.raises(kind, match=why):
+        store.note(made, alone, "many users", **given)  # type: ignore[arg-type]
+
+
+def test_it_is_not_closed_before_it_says_what_it_must(alone: config.Environment) -> None:
+    made = store.begin(alone, "early")
+    with pytest.raises(ParameterError, match="started, detected, mitigated"):
+        closing.close(alone, made)
+    page, exported = closing.close(alone, made, incomplete=True)
+    assert "Not yet said: started" in page.read_text() and exported == {}
+    problems, against = closing.verify(alone, store.load(alone, made.id))
+    assert problems == [] and "could write that too" in against[1]
+
+
+def test_hostile_text_is_text(alone: config.Environment) -> None:
+    made = store.begin(alone, "<script>alert(1)</script> | [x](javascript:alert(1))\x1b[31m")
+    store.note(made, alone, "<img src=x onerror=alert(1)> | `x` ](http://evil)")
+    found = store.load(alone, made.id)
+    page, text = html(report.english(found)), markdown(report.english(found))
+    assert "<script" not in page and "<img" not in page and "\x1b" not in page + text
+    assert "<img" not in text and not re.search(r"(?<!\\)\]\((?:http|javascript)", text)
+
+
+def test_a_chain_that_was_cut_while_open_is_found(alone: config.Environment) -> None:
+    made = store.begin(alone, "open one")
+    store.note(made, alone, "first")
+    file = made.folder / "journal.jsonl"
+    file.write_text(file.read_text().splitlines(keepends=True)[0])
+    problems, _ = closing.verify(alone, store.load(alone, made.id))
+    assert problems == ["journal.jsonl: the last 1 of 2 entries are missing"]
