@@ -21,7 +21,7 @@ LONGEST = timedelta(hours=3)  # a deployment that began earlier does not reach i
 SERVICES = {
     "service": "str", "status": "str", "desired": "int64", "running": "int64", "pending": "int64", "task_definition": "str",
     "image": "str", "deployment": "str", "deployments": "int64", "rollout_state": "str", "rollout_reason": "str",
-    "failed_tasks": "int64", "since": "time", "circuit_breaker": "bool", "minimum_healthy": "int64",
+    "failed_tasks": "int64", "since": "time", "circuit_breaker": "bool", "minimum_healthy": "int64", "log_group": "str",
 }  # fmt: skip
 DEPLOYMENTS = {"service": "str", "id": "str", "status": "str", "started": "time", "finished": "time", "task_definition": "str",
                "image": "str", "reason": "str"}  # fmt: skip
@@ -36,7 +36,7 @@ TARGETS = {"target": "str", "state": "str", "reason": "str", "description": "str
 def services(environment: Environment) -> pd.DataFrame:
     """Return the configured services, or all of the cluster, as they are now (ecs:DescribeServices, DescribeTaskDefinition).
 
-    Columns: service, status, task_definition (family:revision), image, deployment (id of the primary one),
+    Columns: service, status, task_definition (family:revision), image, log_group, deployment (id of the primary one),
     rollout_state, rollout_reason str; desired, running, pending, deployments, failed_tasks, minimum_healthy (percent)
     int64; since (the primary deployment's begin) datetime64[ns, UTC]; circuit_breaker bool. Services that ECS does
     not know stand in attrs["problems"]. Raises SourceError.
@@ -47,14 +47,14 @@ def services(environment: Environment) -> pd.DataFrame:
     return frame
 
 
-def deployments(environment: Environment, *, window: Window) -> pd.DataFrame:
-    """Return the deployments that were under way in the window, newest first (ecs:ListServiceDeployments, DescribeServiceRevisions).
+def deployments(environment: Environment, *, window: Window, service: str = "") -> pd.DataFrame:
+    """Return the deployments, of one service or of all, that were under way in the window, newest first (ecs:ListServiceDeployments, DescribeServiceRevisions).
 
     Columns: service, id, status, task_definition, image, reason str; started, finished datetime64[ns, UTC], finished
     NaT while it is under way. AWS keeps them for 90 days. Raises SourceError.
     """
     found = []
-    for name in _names(environment):
+    for name in [service] if service else _names(environment):
         asked = {"cluster": environment.services.cluster, "service": name}
         span = {"after": window.start - LONGEST, "before": window.end}
         for each in _pages(environment, "list_service_deployments", "serviceDeployments", **asked, createdAt=span):
@@ -156,28 +156,28 @@ def _described(environment: Environment) -> tuple[list[dict[str, Any]], list[str
 def _service(environment: Environment, told: dict[str, Any]) -> dict[str, Any]:
     running = told.get("deployments", [])
     primary: dict[str, Any] = next((each for each in running if each.get("status") == "PRIMARY"), {})
-    about = told.get("deploymentConfiguration", {})
+    about, container = told.get("deploymentConfiguration", {}), _container(environment, told.get("taskDefinition", ""))
     return {
         "service": told["serviceName"], "status": told.get("status", "UNKNOWN"), "desired": told.get("desiredCount", 0),
         "running": told.get("runningCount", 0), "pending": told.get("pendingCount", 0),
-        "task_definition": _last(told.get("taskDefinition", "")), "image": _image(environment, told.get("taskDefinition", "")),
+        "task_definition": _last(told.get("taskDefinition", "")), "image": container.get("image", ""),
         "deployment": primary.get("id", ""), "deployments": len(running), "rollout_state": primary.get("rolloutState", ""),
         "rollout_reason": primary.get("rolloutStateReason", ""), "since": primary.get("createdAt"),
         "failed_tasks": sum(each.get("failedTasks", 0) for each in running),
         "circuit_breaker": bool(about.get("deploymentCircuitBreaker", {}).get("enable", False)),
         "minimum_healthy": about.get("minimumHealthyPercent", 100),
+        "log_group": container.get("logConfiguration", {}).get("options", {}).get("awslogs-group", ""),
     }  # fmt: skip
 
 
 @lru_cache(maxsize=256)
-def _image(environment: Environment, definition: str) -> str:
-    """Return the image of a task definition's first essential container; a revision never changes."""
+def _container(environment: Environment, definition: str) -> dict[str, Any]:
+    """Return a task definition's first essential container; a revision never changes."""
     if not definition:
-        return ""
+        return {}
     told = aws.ask(environment, "ecs", "describe_task_definition", taskDefinition=definition)["taskDefinition"]
     containers = told.get("containerDefinitions", [])
-    essential = [each for each in containers if each.get("essential", True)] or containers
-    return str(essential[0].get("image", "")) if essential else ""
+    return next((each for each in containers if each.get("essential", True)), {})
 
 
 def _revisions(environment: Environment, arns: Sequence[str]) -> dict[str, dict[str, str]]:

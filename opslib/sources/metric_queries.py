@@ -58,20 +58,23 @@ class Metric:
         return [stat for _, stats in self.variables for stat in stats]
 
 
-def table(environment: Environment, components: Sequence[str] = ()) -> tuple[Metric, ...]:
+def table(environment: Environment, components: Sequence[str] = (), *, apart: bool = False) -> tuple[Metric, ...]:
     """Return the metrics of an environment, all or those of some components, in the order of metrics_table.toml.
 
-    Raises ParameterError for a component that the environment does not have.
+    `apart` tells nodes and replicas from each other: each is a component, named after itself. Raises ParameterError for a component that the environment does not have.
     """
-    found = tuple(metric for group in _groups() for metric in _metrics(group, environment))
-    known = list(dict.fromkeys(metric.component for metric in found))
+    sets = [(group["component"], list(_metrics(group, environment, apart))) for group in _groups()]
+    found = [
+        (name if apart and name != "{each}" else metric.component, metric) for name, some in sets for metric in some
+    ]
+    known = list(dict.fromkeys(component for component, _ in found))
     for unknown in sorted(set(components) - set(known)):
         raise ParameterError(
             f"component {unknown!r} has no metrics in {environment.name!r}",
             why=f"configured are {', '.join(known) or 'none'}",
             fix="choose one of these, or add its section to opslib.toml",
         )
-    return tuple(metric for metric in found if not components or metric.component in components)
+    return tuple(metric for component, metric in found if not components or component in components)
 
 
 @lru_cache(maxsize=1)
@@ -80,13 +83,13 @@ def _groups() -> list[dict[str, Any]]:
     return list(tomllib.loads(text)["group"])
 
 
-def _metrics(group: Mapping[str, Any], environment: Environment) -> Iterator[Metric]:
-    """Yield a group's metrics: for each service its own, for nodes and replicas one over all."""
+def _metrics(group: Mapping[str, Any], environment: Environment, apart: bool) -> Iterator[Metric]:
+    """Yield a group's metrics: for each service its own, for nodes and replicas one over all unless `apart`."""
     items = _items(environment, group["each"]) if "each" in group else [""]
     places = [
         (each, place) for each in items if (place := _dimensions(group["dimensions"], environment, each)) is not None
     ]
-    own = group["component"] == "{each}"
+    own = group["component"] == "{each}" or (apart and "each" in group)
     for chosen in [[one] for one in places] if own else [places]:
         if chosen:
             component = chosen[0][0] if own else group["component"]

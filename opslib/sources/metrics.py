@@ -47,18 +47,18 @@ class Grid:
 
 
 def series(
-    environment: Environment, *, window: Window, components: Sequence[str] = (), period: int = 0
+    environment: Environment, *, window: Window, components: Sequence[str] = (), period: int = 0, apart: bool = False
 ) -> pd.DataFrame:
     """Return every metric of the table over a window (cloudwatch:GetMetricData, us-east-1 beside the own region).
 
     Index: start of each period, UTC; columns: MultiIndex (component, metric), float64, NaN where there is no point.
     `period` 0 chooses the finest that is kept since the window's start and gives at most 1,440 points; the last period
-    is a whole one. Columns without a point are left out. attrs: period (s), problems and no_data (list of str; a
+    is a whole one; `apart` gives each node and replica its own columns. Columns without a point are left out. attrs: period (s), problems and no_data (list of str; a
     problem is an answer that is partly missing, refused or failed, never an empty one), calls, metrics, usd.
     Raises SourceError when nothing was answered, ParameterError for an unknown component.
     """
     grid = grid_for(window, now=aws.now(environment), period=period)
-    return _frame(environment, table(environment, components), grid)
+    return _frame(environment, table(environment, components, apart=apart), grid)
 
 
 def baseline(
