@@ -57,7 +57,7 @@ def _told(run: Run, request_id: str, frame: pd.DataFrame) -> Result:
         name="trace-request", title=f"Request {request_id}",
         verdict=verdict_of(story, same_error=0 if same is None else int(same["request_id"].nunique()), failed_jobs=jobs_failed),
         sentence=sentence_of(story, failed_jobs=jobs_failed), sight=Sight.PARTIAL if reasons else Sight.COMPLETE, reason="; ".join(reasons),
-        facts=facts, sources=(source,), next=_next(around["neighbours"], request_id), data=(kept,),
+        facts=facts, sources=(source,), next=_next(around["neighbours"], request_id) + _linked(frame), data=(kept,),
         parts=(parts.timeline(story, source), parts.lines(run, story, source, kept, longer=frame.attrs["longer"]),
                parts.user(run, around["user"]), parts.rows(run, around["jobs"], "jobs", "job_runs_of_request"),
                parts.rows(run, around["audit"], "audit", "audit_logs_of_request"), parts.neighbours(run, around["neighbours"], request_id)),
@@ -103,6 +103,11 @@ def _next(fact: Fact, request_id: str) -> tuple[Next, ...]:
         else "compare with the other request with the same error"
     )
     return (Next(NOTEBOOK, {"request_id": others[0]}, why),)
+
+
+def _linked(frame: pd.DataFrame) -> tuple[Next, ...]:
+    found = sorted(frame.attrs["linked"].items(), key=lambda item: (-item[1], item[0]))
+    return tuple(Next(NOTEBOOK, {"request_id": name}, "another request of the same trace") for name, _ in found[:2])
 
 
 def _not_found(run: Run, request_id: str, frame: pd.DataFrame) -> Result:
@@ -170,6 +175,7 @@ def _empty_parts() -> tuple[Result, ...]:
 def _source(run: Run, frame: pd.DataFrame) -> Source:
     attrs = frame.attrs
     note = f"{len(attrs['groups'])} log groups, {attrs['scanned']:,} events scanned"
+    note += f", {attrs['skipped_gigabytes']:.3g} GB skipped by index" if attrs["skipped_gigabytes"] else ""
     windows = "; ".join(attrs["windows"])
     return Source(
         "CloudWatch Logs Insights",

@@ -15,7 +15,7 @@ from typing import Any
 
 from opslib.errors import SourceError
 from opslib.sources import log_query
-from opslib.sources.log_query import ROWS_A_QUERY, Outcome, TimedOut
+from opslib.sources.log_query import ROWS_A_QUERY, Outcome, Pace, TimedOut
 from opslib.sources.log_rows import Columns, joined, size
 from opslib.stopping import Stop
 
@@ -114,13 +114,15 @@ class Fetched:
             self.reasons.append(f"{rows:,} of {self.expected:,} rows came")
 
 
-def fetch(client: Any, text: str, *, ranges: Sequence[Range], limit: int | None, deadline_s: float) -> Fetched:
+def fetch(
+    client: Any, text: str, *, ranges: Sequence[Range], limit: int | None, deadline_s: float, pace: Pace | None = None
+) -> Fetched:
     """Run the text over all ranges at once; limit None: every row, else at most so many, and a reason when there are more.
 
     Raises SourceError or what boto3 raises when any part fails: rows that are not whole are never returned silently.
     Threads do the calls, so that an interrupt cannot fall between StartQuery and its id.
     """
-    job = _Job(client, text, shape(text), limit, time.monotonic() + deadline_s)
+    job = _Job(client, text, shape(text), limit, time.monotonic() + deadline_s, pace or Pace())
     stop, fetched = Stop(), Fetched()
     pool = ThreadPoolExecutor(max_workers=16, thread_name_prefix="logs")
     waiting: dict[Future[Outcome | None], Range] = {}
@@ -150,6 +152,7 @@ class _Job:
     shape: Shape
     limit: int | None
     until: float
+    pace: Pace
 
     @property
     def whole(self) -> bool:
@@ -164,7 +167,7 @@ class _Job:
             try:
                 return log_query.run(
                     self.client, stop, text=range_.asked(text), groups=range_.groups, start_ms=range_.start_ms, end_ms=range_.end_ms,
-                    limit=limit, until=self.until,
+                    limit=limit, until=self.until, pace=self.pace,
                 )  # fmt: skip
             except TimedOut:
                 if self.whole and range_.end_ms - range_.start_ms >= 2000:

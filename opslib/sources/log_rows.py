@@ -12,28 +12,37 @@ if TYPE_CHECKING:
 Columns = dict[str, list[Any]]
 _TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+_TOKEN = re.compile(rb'"nextToken"\s*:\s*("(?:[^"\\]|\\.)*")')
 _TIMES = {"@timestamp", "@ingestionTime"}
 
 
 def read_fast(client: Any) -> None:
-    """Let a logs client read results with orjson: five times less work a page; signing, retries and errors stay botocore's."""
+    """Let a logs client hand results over as they came: five times less work a page; signing, retries and errors stay botocore's."""
     client.meta.events.register(
-        "before-parse.cloudwatch-logs.GetQueryResults", _parse, unique_id="opslib-fast-query-results"
+        "before-parse.cloudwatch-logs.GetQueryResults", _hand_over, unique_id="opslib-fast-query-results"
     )
 
 
-def _parse(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
+def _hand_over(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
+    if response_dict["status_code"] == 200:  # an error is botocore's to read
+        customized_response_dict["raw"] = response_dict["body"]
+        response_dict["body"] = b"{}"
+
+
+def content(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return what an answer says."""
     import orjson
 
-    if response_dict["status_code"] != 200:
-        return  # an error is botocore's to read
-    try:
-        found = orjson.loads(response_dict["body"])
-    except orjson.JSONDecodeError:
-        return
-    if isinstance(found, dict):
-        customized_response_dict.update(found)
-        response_dict["body"] = b"{}"
+    found = orjson.loads(answer["raw"]) if "raw" in answer else answer
+    return found if isinstance(found, dict) else {}
+
+
+def next_token(answer: dict[str, Any]) -> str:
+    """Return the token of the next page without reading the rows: within a row the quotes would be escaped."""
+    import orjson
+
+    found = _TOKEN.search(answer.get("raw", b""))
+    return str(orjson.loads(found[1])) if found else ""
 
 
 def columns_of(rows: Sequence[Sequence[dict[str, str]]]) -> Columns:

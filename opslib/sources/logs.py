@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from opslib import aws
 from opslib.errors import OpsError, ParameterError, SourceError
 from opslib.sources import log_cache, log_fetch, log_rows
-from opslib.sources.log_query import ROWS_A_PAGE, ROWS_A_QUERY
+from opslib.sources.log_query import ROWS_A_PAGE, ROWS_A_QUERY, Pace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,7 +138,7 @@ def estimate(environment: Environment, *, groups: Sequence[str], window: Window)
 
 def query(
     environment: Environment, text: str, *, groups: Sequence[str], window: Window, limit: int | None = None,
-    deadline_s: float = 60,
+    deadline_s: float = 60, pace: Pace | None = None,
 ) -> Answer:  # fmt: skip
     """Run one Logs Insights query over all groups at once and return its rows (StartQuery, GetQueryResults, paged).
 
@@ -146,7 +146,8 @@ def query(
     statistic, `dedup`, `limit` or another order than time is never split, and `complete` is False when it was cut.
     Times are datetime64[ns, UTC], columns of a statistic float64 where they hold numbers, all else object. Both ends
     are inclusive seconds at the API; rows outside the half-open window are dropped here. Windows that ended 15 minutes
-    ago come from the disk the second time. Queries left behind by an error or interrupt are stopped.
+    ago come from the disk the second time. Queries left behind by an error or interrupt are stopped. Queries of one search
+    share a `pace`.
     Raises SourceError when it fails, is cancelled, times out, is denied, or would cost more than `log_budget_usd`.
     """
     shape = log_fetch.shape(text)
@@ -166,7 +167,7 @@ def query(
     def ask(client: Any) -> log_fetch.Fetched:
         log_rows.read_fast(client)
         ranges = [log_fetch.Range(part, start * 1000, max(end, start) * 1000 + 999) for part in parts]
-        return log_fetch.fetch(client, text, ranges=ranges, limit=limit, deadline_s=deadline_s)
+        return log_fetch.fetch(client, text, ranges=ranges, limit=limit, deadline_s=deadline_s, pace=pace)
 
     fetched = _asked(environment, ask)
     columns = fetched.columns()
