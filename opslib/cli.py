@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from typing import NoReturn
@@ -50,6 +51,16 @@ def commands() -> None:
 for _command in (sandbox, plan, apply, journal, incident):
     commands.add_command(_command)
 _no_browser = click.option("--no-browser", is_flag=True, help="Only print the address.")
+
+
+@commands.command()
+@click.argument("name", default="read")
+@_env
+def policy(name: str, env: str) -> None:
+    """Print the IAM policy of an environment: read is all that runbooks ask, and can change nothing."""
+    from opslib import config, policies
+
+    click.echo(json.dumps(policies.filled(name, config.load(env)), indent=2))
 
 
 @commands.command()

@@ -1,0 +1,57 @@
+"""The IAM policies that ship: read.json is all that sources ask; a name in braces stands for what an environment names."""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from opslib.errors import ParameterError
+
+if TYPE_CHECKING:
+    from opslib.config import Environment
+
+_NAME = re.compile(r"\{(\w+)\}")
+
+
+def policy(name: str) -> dict[str, Any]:
+    """Return a policy as it ships, with names in braces; raises ParameterError for one that does not."""
+    file = resources.files(__name__).joinpath(f"{name}.json")
+    if not re.fullmatch("[a-z]+", name) or not file.is_file():
+        raise ParameterError(f"there is no policy {name!r}", fix="choose read")
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+def filled(name: str, environment: Environment) -> dict[str, Any]:
+    """Return a policy for one environment: a resource a name, and no statement for what it does not have."""
+    whole, known = policy(name), _known(environment)
+    statements = []
+    for statement in whole["Statement"]:
+        listed = [resource for one in statement["Resource"] for resource in _expanded(one, known)]
+        if listed:
+            statements.append({**statement, "Resource": listed})
+    return {**whole, "Statement": statements}
+
+
+def _expanded(resource: str, known: dict[str, tuple[str, ...]]) -> list[str]:
+    """Return the resource for every value of the first name in it, then of the next."""
+    if not (found := _NAME.search(resource)):
+        return [resource]
+    texts = [resource.replace(found[0], value) for value in known[found[1]]]
+    return list(dict.fromkeys(one for text in texts for one in _expanded(text, known)))
+
+
+def _known(environment: Environment) -> dict[str, tuple[str, ...]]:
+    database = environment.database
+    by_token = database.user if database and (database.auth == "iam" or environment.sandbox) else ""
+    one = {
+        "account": environment.account, "region": environment.region, "cluster": environment.services.cluster,
+        "app": environment.frontend.app if environment.frontend else "", "distribution": environment.cdn.distribution if environment.cdn else "",
+        "database_user": by_token,
+    }  # fmt: skip
+    return {name: (value,) if value else () for name, value in one.items()} | {
+        "log_group": environment.log_groups,
+        "health_check": tuple(environment.health_checks.values()),
+    }

@@ -1,0 +1,83 @@
+"""The read policy: exactly the reading calls that opslib makes, each as narrow as AWS allows, and nothing that changes."""
+
+import re
+from functools import cache
+
+import pytest
+from policy_sentry.querying.actions import get_action_data
+
+from opslib import aws, config, policies
+from opslib.errors import ParameterError
+from opslib.sandbox.control import Sandbox
+from tests.aws_calls import called
+
+PREFIXES = {"elbv2": "elasticloadbalancing"}
+BESIDE = {"rds-db:connect"}  # no API call: the database session of the reader, whose grants are PostgreSQL's
+STATEMENTS = policies.policy("read")["Statement"]
+ALLOWED = {action for statement in STATEMENTS for action in statement["Action"]}
+
+
+@cache
+def known(action: str) -> tuple[str, tuple[str, ...]]:
+    """Return access level and ARN formats of an action; "*" among them means that AWS takes it without a resource."""
+    service, name = action.split(":")
+    rows = get_action_data(service, name)[service]
+    return rows[0]["access_level"], tuple(row["resource_arn_format"] for row in rows)
+
+
+def iam_action(call: str) -> str:
+    service, name = call.split(":")
+    return f"{PREFIXES.get(service, service)}:{name}"
+
+
+READS = {
+    action: modules for call, modules in called().items() if known(action := iam_action(call))[0] in ("Read", "List")
+}
+
+
+def test_every_reading_call_is_allowed() -> None:
+    missing = {
+        action: sorted(modules)
+        for action, modules in READS.items()
+        if action not in ALLOWED and any(not each.startswith("locks") for each in modules)
+    }
+    assert not missing, "add to opslib/policies/read.json"
+
+
+def test_nothing_else_is_allowed() -> None:
+    assert set(READS) >= ALLOWED - BESIDE, "remove from opslib/policies/read.json"
+
+
+@pytest.mark.parametrize("action", sorted(ALLOWED - BESIDE))
+def test_nothing_that_is_allowed_changes_anything(action: str) -> None:
+    assert known(action)[0] in ("Read", "List") and "*" not in action
+
+
+@pytest.mark.parametrize("statement", STATEMENTS, ids=lambda statement: statement["Sid"])
+def test_what_aws_can_scope_is_scoped(statement: dict[str, list[str]]) -> None:
+    for action in set(statement["Action"]) - BESIDE:
+        formats = [re.sub(r"\\\$\\\{[^}]+\\\}", ".+", re.escape(each)) for each in known(action)[1]]
+        fits = [resource for resource in statement["Resource"] if any(re.fullmatch(each, resource) for each in formats)]
+        assert fits, action
+        assert statement["Resource"] != ["*"] or "*" in known(action)[1], action
+
+
+def test_it_is_filled_for_an_environment(sandbox: Sandbox) -> None:
+    environment = config.load("sandbox")
+    resources = [
+        each for statement in policies.filled("read", environment)["Statement"] for each in statement["Resource"]
+    ]
+    assert not [each for each in resources if "{" in each]
+    assert "arn:aws:amplify:ap-northeast-1:000000000000:apps/d2shopexample" in resources
+    bare = config.Environment(account="000000000000", region="eu-west-1", log_groups=("/shop/api", "/shop/web"))
+    statements = {each["Sid"]: each["Resource"] for each in policies.filled("read", bare)["Statement"]}
+    assert not statements.keys() & {"FrontEnd", "Edge", "Services", "HealthChecks", "DatabaseSessionAsReader"}
+    assert statements["Logs"][:2] == [
+        f"arn:aws:logs:eu-west-1:000000000000:log-group:/shop/{name}" for name in ("api", "web")
+    ]
+    with pytest.raises(ParameterError):
+        policies.filled("../read", bare)
+
+
+def test_what_was_called_in_this_process_was_foreseen() -> None:
+    assert set(aws.calls()) <= set(called())
