@@ -118,15 +118,20 @@ def pages(
         raise explain(error, environment) from None
 
 
-@lru_cache(maxsize=8)
-def identity(environment: Environment) -> Identity:
-    """Ask STS once who we are and refuse another account than the configured one (sts:GetCallerIdentity)."""
+def caller(environment: Environment) -> dict[str, Any]:
+    """Ask STS who we are, whatever account that is (sts:GetCallerIdentity); raises IdentityError, SourceError."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        answer = _client(environment, "sts", "").get_caller_identity()
+        return _client(environment, "sts", "").get_caller_identity()  # type: ignore[no-any-return]
     except (BotoCoreError, ClientError) as error:
         raise explain(error, environment) from None
+
+
+@lru_cache(maxsize=8)
+def identity(environment: Environment) -> Identity:
+    """Ask STS once who we are and refuse another account than the configured one (sts:GetCallerIdentity)."""
+    answer = caller(environment)
     if answer["Account"] != environment.account:
         why = f"profile {environment.profile or 'default'!r} is {answer['Arn']}"
         fix = f"choose another profile, or correct `account` of [env.{environment.name}]"

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import click
 
+from opslib.cli_account import doctor, init
 from opslib.cli_changes import apply, journal, near, pairs, plan, say_result
 from opslib.cli_changes import env_option as _env
 from opslib.cli_changes import given_option as _given
@@ -48,7 +49,7 @@ def commands() -> None:
     """Runbooks for one web application on AWS: interactive, headless, and always a record."""
 
 
-for _command in (sandbox, plan, apply, journal, incident):
+for _command in (sandbox, plan, apply, journal, incident, init, doctor):
     commands.add_command(_command)
 _no_browser = click.option("--no-browser", is_flag=True, help="Only print the address.")
 
