@@ -58,24 +58,16 @@ def fetches(run: Run, incident: Window) -> dict[str, Callable[[], pd.DataFrame]]
     period = 60 if incident.seconds <= FINE.total_seconds() else 300
     whole = span(incident)
     around = Window(incident.start - timedelta(hours=1), incident.end, incident.zone)
-    asked: dict[str, Callable[[], pd.DataFrame]] = {"metrics": partial(_flat, run.environment, whole, period)}
+    asked: dict[str, Callable[[], pd.DataFrame]] = {
+        "metrics": partial(metrics.series, run.environment, window=whole, period=period)
+    }
     for name, back in SEASONS.items():
         then = Window(around.start - back, around.end - back, around.zone)
-        asked[f"metrics_{name}"] = partial(_flat, run.environment, then, period)
+        asked[f"metrics_{name}"] = partial(metrics.series, run.environment, window=then, period=period)
     asked["errors"] = partial(
         error_counts.by_minute, run, window=Window(incident.start - HISTORY / 2, incident.end, incident.zone)
     )
     return asked
-
-
-def _flat(environment: Environment, window: Window, period: int) -> pd.DataFrame:
-    """Return the series as a record can keep them: a column `time`, one named "component metric" each."""
-    frame = metrics.series(environment, window=window, period=period)
-    flat = frame.set_axis([f"{component}|{metric}" for component, metric in frame.columns], axis="columns")
-    flat.insert(0, "time", frame.index)
-    flat = flat.reset_index(drop=True)
-    flat.attrs = frame.attrs
-    return flat
 
 
 def assembled(run: Run, facts: Mapping[str, Fact], incident: Window) -> pd.DataFrame:
@@ -86,11 +78,8 @@ def assembled(run: Run, facts: Mapping[str, Fact], incident: Window) -> pd.DataF
     """
     import pandas as pd
 
-    wide = [
-        _wide(facts[name].frame)
-        for name in ("metrics_last_week", "metrics_yesterday", "metrics")
-        if facts[name].frame is not None
-    ]
+    known = [facts[name].frame for name in ("metrics_last_week", "metrics_yesterday", "metrics")]
+    wide = [frame for frame in known if frame is not None]
     series = pd.concat(wide) if wide else _empty(incident)
     series = series[~series.index.duplicated(keep="last")].sort_index()
     for name, frame in _events_as_series(run.environment, facts).items():
@@ -102,16 +91,6 @@ def assembled(run: Run, facts: Mapping[str, Fact], incident: Window) -> pd.DataF
     series = series[series.index < newest]
     series.attrs = _about(run.environment, series)
     return series
-
-
-def _wide(flat: Any) -> pd.DataFrame:
-    import pandas as pd
-
-    frame = flat.set_index("time")
-    frame.columns = pd.MultiIndex.from_tuples(
-        [tuple(str(name).split("|", 1)) for name in frame.columns], names=["component", "metric"]
-    )
-    return frame
 
 
 def _empty(incident: Window) -> pd.DataFrame:

@@ -38,7 +38,8 @@ def rank_components(
     say more of the columns: "bad" which side is bad ("high" or "low"; without it both are), "load" those that callers
     drive (without it, names of traffic), "own" those that nothing below the component can change.
     Columns: component, score (float; from 1 on it is off), metric (the most telling one), since (an index value, NaT
-    if not off), symptom_of (the component that explains it, or empty). Raises ValueError for a window without rows.
+    if not off), symptom_of (the component that explains it, or empty). attrs["off"]: (component, metric, severity, since)
+    of every series that is off. Raises ValueError for a window without rows.
     """
     series = series[~series.index.duplicated(keep="last")].sort_index()
     axis = _axis(series.index)
@@ -56,7 +57,12 @@ def rank_components(
         findings.setdefault(str(component), []).append(
             Finding(str(metric), found.severity * weight, found.onset, found.rise, driven, (component, metric) in own)
         )
-    return _ranked(findings, series.index, axis, during, calls or {})
+    ranked = _ranked(findings, series.index, axis, during, calls or {})
+    ranked.attrs["off"] = [
+        (name, one.metric, round(one.severity, 4), series.index[one.onset])
+        for name, found in findings.items() for one in found if one.severity >= 1.0 and one.onset is not None
+    ]  # fmt: skip
+    return ranked
 
 
 def _axis(index: pd.Index[Any]) -> Floats:
