@@ -67,6 +67,8 @@ class Admin:
         if isinstance(seconds, bool) or not isinstance(seconds, int | float):
             raise ValueError(f"seconds must be a number, not {seconds!r}")
         self._gateway.clock.advance(seconds)
+        if self._gateway.alarms:
+            self._gateway.alarms.evaluate_all()
         return {"now": _zulu(self._gateway)}
 
     def _remove_faults(self, request: Request) -> Body:

@@ -26,8 +26,10 @@ operation, in the protocol of its service; no SDK retries that, and `opslib sand
 - Faults (`throttling`, `access-denied`, `expired-token`) bear the code that the service uses; `latency`, `hang` and `drop`
   act on the connection.
 - A request over CBOR is known by name, but our own operations answer it with `SandboxNotModelled`; boto3 speaks JSON.
-- Alarms are ministack's. They see metric data that was put, not the seeded series. Logs that a Lambda function of
-  ministack writes are not in our log store.
+- Alarms lie in ministack, the shop's own beside those that are put; their states are decided by our metrics and
+  CloudWatch's rules (M of N, missing data). The history of the shop's is worked out of the life when the sandbox starts;
+  later an alarm is decided anew when metric data is put or the clock is stepped, not by the minute. Where data is
+  missing, no older datapoints are looked for. Logs that a Lambda function of ministack writes are not in our log store.
 
 ## Operations of ours
 """

@@ -24,6 +24,7 @@ from opslib.sandbox.recording import CallRecord, Recording
 from opslib.sandbox.service_errors import NotModelled, ServiceError
 from opslib.sandbox.services import HOME, Services
 from opslib.sandbox.settings import Settings
+from opslib.sandbox.shop_alarms import ShopAlarms
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class Gateway:
         self.services = services
         self.admin = Admin(self)
         self.hang_up: Callable[[tuple[str, int]], None] = lambda client: None
+        self.alarms: ShopAlarms | None = None
         self._ministack: backend.App | None = None
         self._request_number = 0
 
@@ -54,10 +56,12 @@ class Gateway:
         return self._ministack
 
     async def introduce(self) -> None:
-        """Tell ministack of the log groups of the life: metric and subscription filters hang on them."""
+        """Tell ministack of the log groups of the life, on which filters hang, and of the shop's alarms."""
         for name in self.services.home.logs.groups:
             body = orjson.dumps({"logGroupName": name})
             await backend.tell(self.ministack, HOME, "logs", "Logs_20140328.CreateLogGroup", body)
+        self.alarms = ShopAlarms(self.services)
+        self.alarms.install(self.clock.now().timestamp())
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one connection event."""

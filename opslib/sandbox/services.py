@@ -76,6 +76,11 @@ class Services:
                 self._made[name] = self._make(name)
             return self._made[name]
 
+    def regions(self) -> list[str]:
+        """Return the names of the regions that were asked for."""
+        with self._lock:
+            return list(self._made)
+
     def find(self, service: str, name: str, region: str) -> Operation | None:
         """Return the operation of a region, or None when it is not ours."""
         return self.region(region).registry.get(service, name)

@@ -1,0 +1,169 @@
+"""Alarms through a real boto3 client: those of the shop agree with its metrics, and those that are put stand beside them."""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+
+from opslib.sandbox.control import Sandbox
+from tests.sandbox.gateway_process import Gateway, running
+
+NOW = datetime(2026, 11, 5, 2, 40, tzinfo=UTC)
+BOTH = ["MetricAlarm", "CompositeAlarm"]
+
+
+def client(sandbox: Sandbox, region: str = "ap-northeast-1") -> Any:
+    return boto3.session.Session("sandbox", "sandbox", region_name=region).client(
+        "cloudwatch", endpoint_url=sandbox.endpoint
+    )
+
+
+def described(cloudwatch: Any, **asked: Any) -> list[dict[str, Any]]:
+    pages = cloudwatch.get_paginator("describe_alarms").paginate(**{"AlarmTypes": BOTH, **asked})
+    return [alarm for page in pages for alarm in page["MetricAlarms"] + page["CompositeAlarms"]]
+
+
+def history(cloudwatch: Any, **asked: Any) -> list[dict[str, Any]]:
+    pages = cloudwatch.get_paginator("describe_alarm_history").paginate(**{"AlarmTypes": BOTH, **asked})
+    return [item for page in pages for item in page["AlarmHistoryItems"]]
+
+
+def values(cloudwatch: Any, alarm: dict[str, Any], start: datetime) -> dict[datetime, float]:
+    metric = {name: alarm[name] for name in ("Namespace", "MetricName", "Dimensions")}
+    stat = {"Metric": metric, "Period": alarm["Period"], "Stat": alarm.get("ExtendedStatistic") or alarm["Statistic"]}
+    asked = {"MetricDataQueries": [{"Id": "m", "MetricStat": stat}], "StartTime": start, "EndTime": NOW}
+    [result] = [
+        each
+        for page in cloudwatch.get_paginator("get_metric_data").paginate(**asked)
+        for each in page["MetricDataResults"]
+    ]
+    return dict(zip(result["Timestamps"], result["Values"], strict=True))
+
+
+@pytest.mark.parametrize("region", ["ap-northeast-1", "us-east-1"])
+def test_states_agree_with_the_metrics(sandbox: Sandbox, region: str) -> None:
+    """Each alarm's own reason lists datapoints: they are the metric's, on the side that the words say."""
+    cloudwatch = client(sandbox, region)
+    alarms = {alarm["AlarmName"]: alarm for alarm in described(cloudwatch, AlarmTypes=["MetricAlarm"])}
+    assert len(alarms) == (41 if region == "ap-northeast-1" else 3)
+    items = [item for item in history(cloudwatch) if item["AlarmType"] == "MetricAlarm"]
+    for item in items:
+        alarm = alarms[item["AlarmName"]]
+        new = json.loads(item["HistoryData"])["newState"]
+        shown = re.findall(r"([\d.]+) \((\d\d/\d\d/\d\d \d\d:\d\d:\d\d)\)", new["stateReason"])
+        truth = values(cloudwatch, alarm, NOW - timedelta(hours=4))
+        if "no datapoints were received" in new["stateReason"]:
+            assert alarm["TreatMissingData"] == "notBreaching" and new["stateValue"] == "OK"
+            continue
+        times = [datetime.strptime(at, "%d/%m/%y %H:%M:%S").replace(tzinfo=UTC) for _, at in shown]
+        assert shown and [truth[at] for at in times] == [float(value) for value, _ in shown]
+        above = alarm["ComparisonOperator"].startswith("Greater")
+        breaching = [
+            float(value) >= alarm["Threshold"] if above else float(value) < alarm["Threshold"] for value, _ in shown
+        ]
+        assert all(breaching) if new["stateValue"] == "ALARM" else not any(breaching)
+        assert len(shown) >= (alarm["DatapointsToAlarm"] if new["stateValue"] == "ALARM" else 1)
+    last: dict[str, str] = {}
+    for item in reversed(items):
+        assert last.get(item["AlarmName"], "OK") == json.loads(item["HistoryData"])["oldState"]["stateValue"]
+        last[item["AlarmName"]] = json.loads(item["HistoryData"])["newState"]["stateValue"]
+    assert {name: alarm["StateValue"] for name, alarm in alarms.items()} == {
+        name: last.get(name, "OK") for name in alarms
+    }
+
+
+def test_the_planted_incident_raises_its_alarms(sandbox: Sandbox) -> None:
+    on = {alarm["AlarmName"]: alarm for alarm in described(client(sandbox), StateValue="ALARM")}
+    assert set(on) == {"database-load", "jobs-failed", "severe", "web-response-time"}
+    assert "web-5xx" in {item["AlarmName"] for item in history(client(sandbox))}
+    load = on["database-load"]
+    assert load["StateUpdatedTimestamp"] == datetime(2026, 11, 5, 2, 12, 48, tzinfo=UTC)
+    assert load["AlarmDescription"].endswith("severity=critical runbook=2-investigate/slow-database")
+    assert json.loads(load["StateReasonData"])["recentDatapoints"][-1] > 8
+    first = min(
+        item["Timestamp"] for item in history(client(sandbox)) if item["AlarmName"] in on["severe"]["AlarmRule"]
+    )
+    assert on["severe"]["StateUpdatedTimestamp"] == first and "transitioned to ALARM at" in on["severe"]["StateReason"]
+
+
+def test_alarms_come_in_pages_and_are_filtered(sandbox: Sandbox) -> None:
+    cloudwatch = client(sandbox)
+    whole = described(cloudwatch)
+    paged = described(cloudwatch, PaginationConfig={"PageSize": 7})
+    assert sorted(paged, key=lambda alarm: alarm["AlarmName"]) == sorted(whole, key=lambda alarm: alarm["AlarmName"])
+    names = sorted(alarm["AlarmName"] for alarm in whole)
+    assert len(set(names)) == len(names) == 42
+    assert {a["AlarmName"] for a in described(cloudwatch, AlarmNamePrefix="database-")} == {
+        n for n in names if n.startswith("database-")
+    }
+    assert [a["AlarmName"] for a in described(cloudwatch, AlarmTypes=["CompositeAlarm"])] == ["severe"]
+    items = history(cloudwatch)
+    assert history(cloudwatch, PaginationConfig={"PageSize": 3}) == items
+    assert items == sorted(items, key=lambda item: item["Timestamp"], reverse=True)
+    since = datetime(2026, 11, 5, 2, 10, tzinfo=UTC)
+    assert history(cloudwatch, StartDate=since) == [item for item in items if item["Timestamp"] >= since]
+    assert {item["AlarmName"] for item in history(cloudwatch, AlarmName="database-load")} == {"database-load"}
+
+
+def test_alarms_of_a_metric(sandbox: Sandbox) -> None:
+    asked = {"Namespace": "AWS/ECS", "MetricName": "MemoryUtilization"}
+    cluster = {"Name": "ClusterName", "Value": "shop"}
+    found = client(sandbox).describe_alarms_for_metric(
+        **asked, Dimensions=[cluster, {"Name": "ServiceName", "Value": "api"}]
+    )
+    assert [alarm["AlarmName"] for alarm in found["MetricAlarms"]] == ["api-memory"]
+    assert client(sandbox).describe_alarms_for_metric(**asked, Dimensions=[cluster])["MetricAlarms"] == []
+    assert client(sandbox).describe_alarms_for_metric(**asked)["MetricAlarms"] == []
+
+
+@pytest.fixture(scope="module")
+def stepped() -> Any:
+    with running() as gateway:
+        yield gateway
+
+
+def test_an_alarm_that_is_put_is_decided_by_m_of_n_and_tells_its_topic(stepped: Gateway) -> None:
+    cloudwatch, sns, sqs = (stepped.client(name) for name in ("cloudwatch", "sns", "sqs"))
+    topic, queue = sns.create_topic(Name="told")["TopicArn"], sqs.create_queue(QueueName="told")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    cloudwatch.put_metric_alarm(
+        AlarmName="slow", Namespace="Test", MetricName="wait", Statistic="Maximum", Period=60, EvaluationPeriods=3, DatapointsToAlarm=2,
+        Threshold=8, ComparisonOperator="GreaterThanThreshold", AlarmActions=[topic], OKActions=[topic],
+    )  # fmt: skip
+    cloudwatch.put_composite_alarm(AlarmName="any", AlarmRule='ALARM("slow")')
+    states = []
+    for value in (9, 1, 9, 1, 1, 1):
+        cloudwatch.put_metric_data(Namespace="Test", MetricData=[{"MetricName": "wait", "Value": value}])
+        states.append([alarm["StateValue"] for alarm in described(cloudwatch)])
+        stepped.admin("POST", "advance", {"seconds": 60})
+    assert [state for _, state in states] == ["OK", "OK", "ALARM", "OK", "OK", "OK"]
+    assert [state for state, _ in states] == ["OK", "OK", "ALARM", "OK", "OK", "OK"]
+    told = [
+        json.loads(json.loads(message["Body"])["Message"])
+        for message in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+    ]
+    assert [(each["OldStateValue"], each["NewStateValue"]) for each in told] == [
+        ("INSUFFICIENT_DATA", "OK"), ("OK", "ALARM"), ("ALARM", "OK"),
+    ]  # fmt: skip
+    assert "2 out of the last 3 datapoints" in told[1]["NewStateReason"]
+
+
+def test_a_state_that_is_set_is_history(stepped: Gateway) -> None:
+    cloudwatch = stepped.client("cloudwatch")
+    limits = {
+        "Period": 60,
+        "EvaluationPeriods": 1,
+        "Threshold": 1,
+        "ComparisonOperator": "GreaterThanThreshold",
+        "Statistic": "Sum",
+    }
+    cloudwatch.put_metric_alarm(AlarmName="drill", Namespace="Test", MetricName="nothing", **limits)
+    cloudwatch.set_alarm_state(AlarmName="drill", StateValue="ALARM", StateReason="a drill")
+    [alarm] = described(cloudwatch, AlarmNames=["drill"])
+    assert (alarm["StateValue"], alarm["StateReason"]) == ("ALARM", "a drill")
+    newest = history(cloudwatch, AlarmName="drill")[0]
+    assert json.loads(newest["HistoryData"])["newState"]["stateValue"] == "ALARM"
