@@ -23,10 +23,12 @@ from opslib.sandbox.life.traffic import Request, request_ids
 
 
 def overlay(name: str, directory: Path) -> Overlay:
-    """Return what a scenario changes of the base life that was built into the directory."""
+    """Return what a scenario changes of the base life that was built into the directory; "quiet-day:7" draws its noise anew."""
+    name, _, seed = name.partition(":")
     if name not in SCENARIOS:
         raise ValueError(f"There is no scenario {name!r}; there are {', '.join(SCENARIOS)}.")
     incident = Incident(name, load_facts(directory))
+    incident.out.noise_seed = int(seed or 0)
     import_module(f"opslib.sandbox.life.scenarios.{name.replace('-', '_')}").unfold(incident)
     return incident.overlay()
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from opslib.sandbox.life.log_lines import LogLine
 from opslib.sandbox.life.metrics import joined
-from opslib.sandbox.life.rhythm import NOW_MS
+from opslib.sandbox.life.rhythm import HOUR, NOW_MS
 from opslib.sandbox.life.store import Events, GroupLog, Life, MetricKey, Series
 
 Move = tuple[int, dict[str, str]]  # since when (ms) lines of an old stream stand in a new one
@@ -42,6 +42,7 @@ class Overlay:
     replaced: dict[MetricKey, Series] = field(default_factory=dict)
     changes: list[MetricChange] = field(default_factory=list)
     events: Events = field(default_factory=dict)
+    noise_seed: int = 0  # not 0: the noise of the last hours is drawn anew
 
 
 def apply(base: Life, changes: Overlay) -> Life:
@@ -55,6 +56,9 @@ def apply(base: Life, changes: Overlay) -> Life:
         for name, log in base.logs.items()
     }
     metrics = dict(base.metrics)
+    if changes.noise_seed:
+        rng = np.random.default_rng(changes.noise_seed)
+        metrics = {key: _shuffled(series, rng) for key, series in sorted(metrics.items())}
     for key, new in changes.replaced.items():
         metrics[key] = _replaced(metrics[key], new, changes.since // 1000) if key in metrics else new
     for change in changes.changes:
@@ -103,6 +107,25 @@ def _cut(series: Series, upto: int) -> Series:
 
 def _replaced(old: Series, new: Series, since: int) -> Series:
     return joined(_cut(old, int(np.searchsorted(old.timestamps, since))), new)
+
+
+def _shuffled(series: Series, rng: np.random.Generator) -> Series:
+    """Return the series with what lies around its course in the last six hours in another order."""
+    first = int(np.searchsorted(series.timestamps, (NOW_MS - 6 * HOUR) // 1000))
+    value = series.sum[first:] / np.maximum(series.count[first:], 1)
+    if len(value) < 60 or (value == value[0]).all():
+        return series
+    padded = np.pad(value, 7, mode="edge")
+    course = np.median(np.lib.stride_tricks.sliding_window_view(padded, 15), axis=1)
+    new = np.maximum(course + rng.permutation(value - course), 0.0)
+    whole = (series.sum == np.rint(series.sum)).all()
+    new = np.rint(new) if whole and series.unit != "Percent" else new
+    moved, share = np.zeros(len(series.sum)), np.ones(len(series.sum))
+    moved[first:], share[first:] = new - value, np.where(value > 0, new / np.where(value > 0, value, 1), 1.0)
+    ceiling = 100.0 if series.unit == "Percent" else np.inf
+    low, high = np.maximum(series.min + moved, 0.0), np.minimum(series.max + moved, ceiling)
+    quantiles = None if series.quantiles is None else (series.quantiles * share[:, None]).astype(np.float32)
+    return replace(series, sum=np.round(series.sum + moved * series.count, 6), min=low, max=high, quantiles=quantiles)
 
 
 def _changed(series: Series, change: MetricChange) -> Series:
