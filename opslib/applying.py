@@ -160,7 +160,7 @@ def _followed(work: Work) -> Result:
     says = last.says if state != "unknown" else out_of_time(work.plan, last)
     work.note("verified", at=now, outcome=state, says=says, evidence=last.evidence)
     minutes = (now - began).total_seconds() / 60
-    return _answer(work.plan, state, says, {**work.kept, **last.evidence}, minutes=minutes)
+    return _answer(work.plan, state, says, last.evidence, minutes=minutes)
 
 
 def _refused(work: Work, error: OpsError) -> Result:

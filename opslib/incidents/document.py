@@ -49,7 +49,7 @@ h1{{font-size:24px;line-height:1.3;margin:4px 0}}h2{{font-size:17px;margin:26px 
 .facts{{color:#5f6c7b;font-size:13px}}.head{{border-left:6px solid #0b5cad;background:#f7f9fb;border-radius:6px;padding:12px 16px;margin:10px 0;font-size:16px}}
 .sandbox{{background:#6b3fa0;color:#fff;border-radius:4px;padding:1px 8px;font-weight:700;font-size:13px}}.none{{color:#a15c00}}
 table{{border-collapse:collapse;width:100%;font-size:13px}}th{{text-align:left;color:#5f6c7b;font-weight:600;border-bottom:2px solid #cbd2d9;padding:4px 8px 4px 0}}
-td{{border-bottom:1px solid #e3e8ee;padding:5px 8px 5px 0;vertical-align:top;overflow-wrap:anywhere}}td:first-child{{font-variant-numeric:tabular-nums;min-width:6.2em}}
+td{{border-bottom:1px solid #e3e8ee;padding:5px 8px 5px 0;vertical-align:top;overflow-wrap:anywhere}}td:first-child{{font-variant-numeric:tabular-nums;min-width:8.2em}}
 a{{color:#0b5cad}}p{{margin:4px 0;white-space:pre-wrap;overflow-wrap:anywhere}}ul{{margin:4px 0;padding-left:20px}}li{{overflow-wrap:anywhere}}
 @media (max-width:600px){{thead{{display:none}}tr{{display:block;border-bottom:1px solid #e3e8ee;padding:6px 0}}td{{display:block;border:0;padding:1px 0}}td:first-child{{font-weight:600}}td:empty{{display:none}}}}
 @media print{{a{{color:inherit}}h2{{break-after:avoid}}tr{{break-inside:avoid}}}}"""

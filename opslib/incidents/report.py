@@ -36,7 +36,7 @@ def english(incident: Incident) -> Document:
         Section("What happened", items=_texts(incident, "summary")), Section("Impact", items=_texts(incident, "impact")),
         Section("Times", columns=("what", "UTC", "local", "source"), rows=rows),
         Section("How long", columns=("from", "to", "minutes"), rows=tuple((second, first, minutes) for first, second, minutes in spans(times))),
-        Section("Timeline", columns=("UTC", "event", "evidence"), rows=timeline(incident, UTC, _told)),
+        Section("Timeline", columns=("UTC", "event", "evidence"), rows=timeline(incident, UTC, told)),
         Section("Contributing factors", items=_texts(incident, "factor")), Section("Temporary fix", items=_texts(incident, "temporary-fix")),
         Section("Permanent fix", items=_texts(incident, "permanent-fix")),
         Section("Action items", columns=("what", "owner", "due"), rows=items), _evidence(incident, ("file", "says", "window", "query", "sha256"), "Evidence"),
@@ -99,11 +99,11 @@ def spans(times: dict[str, Entry]) -> list[tuple[str, str, str]]:
     ]
 
 
-def timeline(incident: Incident, zone: tzinfo, told: Callable[[Entry], str]) -> tuple[tuple[Cell, ...], ...]:
+def timeline(incident: Incident, zone: tzinfo, tell: Callable[[Entry], str]) -> tuple[tuple[Cell, ...], ...]:
     """Return moment, event and link to its evidence, in the order of the moments."""
-    shown = [entry for entry in incident.entries if told(entry)]
+    shown = [entry for entry in incident.entries if tell(entry)]
     ordered = sorted(shown, key=lambda entry: (_at(entry), entry["n"]))
-    return tuple((f"{_at(entry).astimezone(zone):%m-%d %H:%M:%S}", told(entry), _link(entry)) for entry in ordered)
+    return tuple((f"{_at(entry).astimezone(zone):%m-%d %H:%M:%S}", tell(entry), _link(entry)) for entry in ordered)
 
 
 def zone_label(zone: tzinfo, incident: Incident) -> str:
@@ -111,7 +111,8 @@ def zone_label(zone: tzinfo, incident: Incident) -> str:
     return str(datetime.fromisoformat(incident.fields["opened"]).astimezone(zone).tzname())
 
 
-def _told(entry: Entry) -> str:
+def told(entry: Entry) -> str:
+    """Return an entry as a line of the timeline; empty when it has none."""
     event = entry["event"]
     if event == "note":
         kind = entry["kind"]
@@ -171,7 +172,13 @@ def _evidence(incident: Incident, columns: tuple[str, ...], title: str) -> Secti
         for entry in found
     ]
     rows += [
-        (Link(page["file"].rpartition("/")[2], page["file"]), entry["runbook"], "", "", page["sha256"][:16])
+        (
+            Link({"html": "report", "ipynb": "notebook"}[page["file"].rpartition(".")[2]], page["file"]),
+            entry["runbook"],
+            "",
+            "",
+            page["sha256"][:16],
+        )
         for page, entry in pages
     ]
     return Section(title, columns=columns, rows=tuple(rows))

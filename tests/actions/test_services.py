@@ -71,7 +71,7 @@ def test_a_restart_is_followed_until_its_own_deployment_completes(run: Run, appl
     after = ecs_state.read(run.environment, "web", tasks=True)
     assert answer.verdict == "ok", answer.sentence
     assert (
-        "4 of 4 tasks run, 4 targets are healthy" in answer.sentence and answer.facts["deployment"] in answer.sentence
+        "4 of 4 tasks run, 4 targets are healthy" in answer.sentence and after.deployments[0]["id"] in answer.sentence
     )
     assert not {task["id"] for task in before.tasks} & {task["id"] for task in after.tasks}
     assert [entry["event"] for entry in Journal.of(run.environment).entries()] == [

@@ -130,7 +130,7 @@ def test_the_record_says_it_all(closed: store.Incident) -> None:
         assert said in page, said
         assert said.replace("-", "-") in text or said == "restart-service api", said
     assert page.index("first slow request") and "nothing is noted" not in page
-    order = [row[0] for row in report.timeline(closed, datetime.now().astimezone().tzinfo, report._told)]  # type: ignore[arg-type]
+    order = [row[0] for row in report.timeline(closed, datetime.now().astimezone().tzinfo, report.told)]  # type: ignore[arg-type]
     assert order == sorted(order) and len(order) > 10
 
 

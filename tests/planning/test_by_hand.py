@@ -134,3 +134,4 @@ def test_headless_it_plans_and_only_the_full_hash_applies(place: Path, live: San
     assert len(own) == 4 and deployments() == before  # plan, run, and a record for each of the two tries
     told = opslib("journal")
     assert told.returncode == 0 and "ecs:UpdateService" in told.stdout and "not done" in told.stdout
+    assert opslib("replay", record.name).returncode == 0
