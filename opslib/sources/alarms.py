@@ -27,7 +27,7 @@ _KINDS = ["MetricAlarm", "CompositeAlarm"]
 _SIGNS = {
     "GreaterThanThreshold": ">", "GreaterThanOrEqualToThreshold": ">=", "LessThanThreshold": "<", "LessThanOrEqualToThreshold": "<=",
 }  # fmt: skip
-_NAMED = re.compile(r"\b(severity|runbook)=([\w./-]+)")
+_NAMED = re.compile(r"\b(severity|runbook)=([\w./-]*\w)")
 _UPDATED = re.compile(r"from (\w+) to (\w+)")
 
 
