@@ -23,7 +23,7 @@ CHECKED = timedelta(hours=1)  # of log lines, for the fields in them
 
 def findings(environment: Environment, sections: Iterable[str], fields: Iterable[str]) -> list[Finding]:
     """Look at what the runbooks' parts of the configuration name; a part that cannot be asked is left to the probes."""
-    wanted, found = set(sections), list[Finding]()
+    bare, found = _unconfigured(environment), list[Finding]()
     looks: dict[str, Callable[[], list[Finding]]] = {
         "log_groups": lambda: _logs(environment, sorted(fields)),
         "services": lambda: _services(environment),
@@ -33,12 +33,12 @@ def findings(environment: Environment, sections: Iterable[str], fields: Iterable
         "health_checks": lambda: _health_checks(environment),
     }
     for section, look in looks.items():
-        if section in wanted:
+        if section not in bare:
             try:
                 found += look()
             except SourceError:
                 continue  # denied or missing: the probe of that call says it, with its remedy
-    return found + _absent(environment, wanted)
+    return found + _absent(environment, bare & set(sections))
 
 
 def skew(environment: Environment) -> list[Finding]:
@@ -59,15 +59,19 @@ def skew(environment: Environment) -> list[Finding]:
     ]
 
 
-def _absent(environment: Environment, wanted: set[str]) -> list[Finding]:
+def _unconfigured(environment: Environment) -> set[str]:
     empty = {
         "log_groups": not environment.log_groups, "services": not environment.services.cluster, "load_balancer": environment.load_balancer is None,
-        "cache": not (environment.cache.nodes or environment.cache.replication_group), "cdn": environment.cdn is None,
-        "frontend": environment.frontend is None, "health_checks": not environment.health_checks,
+        "database": environment.database is None, "cache": not (environment.cache.nodes or environment.cache.replication_group),
+        "cdn": environment.cdn is None, "frontend": environment.frontend is None, "health_checks": not environment.health_checks,
     }  # fmt: skip
-    mend = f"opslib init --name {environment.name}-found shows what the account has; copy the section"
+    return {section for section, bare in empty.items() if bare}
+
+
+def _absent(environment: Environment, missed: set[str]) -> list[Finding]:
+    mend = f"opslib init --name {environment.name}-found --to found.toml shows what the account has; copy the section"
     return [Finding(WEAK, f"opslib.toml names no {section}", "what is read of it is left out", mend, f"config {section}")
-            for section in sorted(wanted) if empty.get(section)]  # fmt: skip
+            for section in sorted(missed - {"database"})]  # fmt: skip
 
 
 def _logs(environment: Environment, fields: list[str]) -> list[Finding]:
@@ -140,17 +144,16 @@ def _instances(environment: Environment) -> list[Finding]:
         Finding(BROKEN, f"DB instance {name} does not exist", mend=mend, about="config database")
         for name in told.attrs["missing"]
     ]
-    for name in told.loc[told["insights"] == "off", "instance"]:
+    return found + insights_off(told)
+
+
+def insights_off(instances: pd.DataFrame) -> list[Finding]:
+    """Say which instances of sources.rds.instances record no waits."""
+    found = []
+    for name in instances.loc[instances["insights"] == "off", "instance"]:
         command = f"aws rds modify-db-instance --db-instance-identifier {name} --enable-performance-insights --performance-insights-retention-period 7 --apply-immediately"
-        found.append(
-            Finding(
-                WEAK,
-                f"Performance Insights is off on {name}",
-                "what sessions waited for is not recorded",
-                command,
-                "performance insights",
-            )
-        )
+        why = "what sessions waited for is not recorded"
+        found.append(Finding(WEAK, f"Performance Insights is off on {name}", why, command, "performance insights"))
     return found
 
 

@@ -78,19 +78,13 @@ def _table(row: object, user: str) -> list[Finding]:
                 f"table {table}",
             )
         ]
-    if not getattr(row, "readable", False):
-        return [
-            Finding(
-                BROKEN,
-                f"role {user} may not read {table}",
-                "permission denied",
-                f"grant select on {table} to {user};",
-                f"table {table}",
-            )
-        ]
+    denied = f"role {user} may not read {table}"
+    found = [] if getattr(row, "readable", False) else [
+        Finding(BROKEN, denied, "permission denied", f"grant select on {table} to {user};", f"table {table}")
+    ]  # fmt: skip
     indexed = set(getattr(row, "indexed", None) or ())
     why = f"{getattr(row, 'rows', 0):,.0f} rows are read for each question"
-    return [
+    return found + [
         Finding(WEAK, f"no index of {table} begins with {column}", why, f"create index concurrently on {table} ({_key(table, column)});")
         for column in INDEXES.get(table, ()) if column not in indexed
     ]  # fmt: skip

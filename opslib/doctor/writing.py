@@ -25,7 +25,7 @@ def toml(environment: Environment, found: Found, *, arn: str) -> str:
         **own,
     }
     lines = [
-        f"# Written by `opslib init` as {arn}. Comments that begin with ? are for you to decide.",
+        f"# Written by `opslib init` as {_plain(arn)}. Comments that begin with ? are for you to decide.",
         f"default = {_value(name)}",
         "",
     ]
