@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from opslib import frames
@@ -31,7 +30,7 @@ def by_minute(run: Run, *, window: Window) -> pd.DataFrame:
     groups = [name for name in found if log_lines.service_of(name) in environment.services.names] or found
     if not groups:
         raise SourceError("there is no log group to count errors in", fix="name log_groups in opslib.toml")
-    text = query_text()
+    text = logs.query_text("errors_by_minute")
     groups = groups[: logs.GROUPS_A_QUERY]
     answer = logs.query(environment, text, groups=groups, window=window, deadline_s=run.deadline)
     run.usd += answer.usd
@@ -56,9 +55,3 @@ def _value(given: Any, kind: str) -> Any:
     if given is None or given != given:
         return 0 if kind == "int64" else None if kind == "time" else ""
     return int(float(str(given))) if kind == "int64" else given if kind == "time" else str(given)
-
-
-def query_text() -> str:
-    """Return the query, without the comments that explain it."""
-    text = resources.files("opslib.queries").joinpath("errors_by_minute.insights").read_text(encoding="utf-8")
-    return "\n".join(line for line in text.splitlines() if not line.startswith("#"))

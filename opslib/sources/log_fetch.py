@@ -25,14 +25,16 @@ STOPPING_SECONDS = 5.0
 _SPLITTABLE = {"fields", "display", "filter", "where", "parse", "sort"}
 _MASKED = re.compile(r""""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`|(?<=like)\s*/(?:\\.|[^/\\])+/|(?<==~)\s*/(?:\\.|[^/\\])+/|\#[^\n]*""", re.I)  # fmt: skip
 
+_TAKEN = re.compile(r"\b(?:earliest|latest|sortsfirst|sortslast|values|topk) ?\([^)]*\) as ([@\w.]+)", re.I)
+
 
 @dataclass(frozen=True)
 class Shape:
-    """What a query text is made of: its commands, its own limit, what a statistic is grouped by."""
+    """What a query text is made of: its commands, its own limit, which columns of a statistic are texts of the lines."""
 
     commands: tuple[str, ...]
     limit: int
-    grouped_by: tuple[str, ...]
+    texts: tuple[str, ...]
     splittable: bool
     sorts: bool
 
@@ -51,8 +53,9 @@ def shape(text: str) -> Shape:
     sorts = [part for part, command in zip(parts, commands, strict=True) if command == "sort"]
     whole = set(commands) <= _SPLITTABLE and not any(part.lower().endswith(" multi") for part in parts)
     in_order = all(re.fullmatch(r"sort (by )?@timestamp asc", part, re.I) for part in sorts)
-    by = tuple(re.findall(r"[@\w.]+", grouped[-1])) if grouped else ()
-    return Shape(commands, limits[-1] if limits else 0, by, whole and in_order, bool(sorts))
+    texts = re.findall(r"[@\w.]+", grouped[-1]) if grouped else []
+    texts += [found[1] for part in parts for found in _TAKEN.finditer(part)]
+    return Shape(commands, limits[-1] if limits else 0, tuple(texts), whole and in_order, bool(sorts))
 
 
 @dataclass(frozen=True)

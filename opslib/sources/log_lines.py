@@ -71,7 +71,7 @@ def _of_text(message: str) -> dict[str, Any]:
     empty = dict.fromkeys((*_TEXTS, "error_kind", "error_message", "wait_for"), "")
     return empty | {
         "message": message,
-        "level": _level(level[1] if level else ""),
+        "level": level_of(level[1] if level else ""),
         "status": status[1] if status else None,
     }
 
@@ -79,7 +79,7 @@ def _of_text(message: str) -> dict[str, Any]:
 def _of_json(found: dict[str, Any]) -> dict[str, Any]:
     record: dict[str, Any] = {name: _text(_named(found, name)) for name in _TEXTS}
     error, status, wait = _named(found, "error"), _named(found, "status"), _mapping(found.get("wait"))
-    level = _level(_named(found, "level"))
+    level = level_of(_named(found, "level"))
     kind, said = (_named(error, "kind"), _named(error, "text")) if isinstance(error, dict) else (None, error)
     return record | {
         "level": level or ("ERROR" if _text(status).lower() in _FAILED else ""),
@@ -111,7 +111,8 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _level(value: Any) -> str:
+def level_of(value: Any) -> str:
+    """Return a level in upper case under its usual name; numbers are those of pino."""
     if isinstance(value, int) and not isinstance(value, bool):
         return _PINO.get(value // 10 * 10, "FATAL" if value > 60 else "")
     word = _text(value).upper()

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from opslib import aws
@@ -179,6 +180,12 @@ def query(
     )  # fmt: skip
 
 
+def query_text(name: str) -> str:
+    """Return the text of queries/<name>.insights, without the comments that explain it."""
+    text = resources.files("opslib.queries").joinpath(f"{name}.insights").read_text(encoding="utf-8")
+    return "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+
+
 def with_whole_messages(environment: Environment, frame: pd.DataFrame, *, most: int = 50) -> pd.DataFrame:
     """Return rows (`@message`, `@ptr`) with messages that were cut read again whole (logs:GetLogRecord), at most `most`.
 
@@ -220,7 +227,7 @@ def _refuse_above_budget(environment: Environment, groups: Sequence[str], window
 
 
 def _frame(columns: log_rows.Columns, shape: log_fetch.Shape, window: Window, *, in_order: bool) -> pd.DataFrame:
-    frame = log_rows.frame(columns, text=shape.grouped_by, numbers=shape.counts)
+    frame = log_rows.frame(columns, text=shape.texts, numbers=shape.counts)
     if "@timestamp" not in frame or shape.counts:
         return frame
     inside = (frame["@timestamp"] >= window.start) & (frame["@timestamp"] < window.end)
