@@ -99,7 +99,7 @@ def stopped(run: Run, frame: pd.DataFrame, fact: Fact, window: Window) -> Result
         "why": frame["reason"].where(frame["reason"] != "", frame["stop_code"]), "image": frame["image"].map(story.tag), FLAG: bad,
     })  # fmt: skip
     sentence = (
-        f"{counted(len(frame), 'task')} stopped, {int(bad.sum())} of themselves" if len(frame) else "No task stopped"
+        f"{counted(len(frame), 'task')} stopped, {int(bad.sum())} by themselves" if len(frame) else "No task stopped"
     )
     by = [f"{count} of {each}" for each, count in frame.loc[bad, "service"].value_counts().items()]
     sentence += f": {listed(by)}." if by else "."
