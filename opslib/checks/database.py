@@ -11,7 +11,7 @@ from opslib.charts.timeseries import Marker
 from opslib.checks import database_disk as disk
 from opslib.checks import database_parts as parts
 from opslib.checks import database_verdict as said
-from opslib.checks.database_story import Surge, now_of, storage, surge
+from opslib.checks.database_story import Surge, growth, now_of, storage, surge
 from opslib.checks.wording import took
 from opslib.result import Next, Result, Sight, Verdict
 from opslib.run import Fact, Run
@@ -22,7 +22,7 @@ from opslib.window import Window
 if TYPE_CHECKING:
     import pandas as pd
 
-NAME = "slow-database"
+NAME, NOTEBOOK, RESTART = "slow-database", "2-investigate/slow-database", "3-remediate/restart-service"
 COUNTERS = (
     "db.User.max_connections.avg", "db.state.idle_in_transaction_count.avg", "db.state.idle_in_transaction_max_time.avg",
 )  # fmt: skip
@@ -81,13 +81,14 @@ def _told(run: Run, window: Window, instance: str, facts: dict[str, Fact], rise:
         for column in ((side, "DatabaseConnections"), (side, "FreeStorageSpace"), ("replica", "ReplicaLag"))
     )
     most = _last(facts["counters"], COUNTERS[0])
-    left, late = storage(free), surge(lag, least=5.0)
+    left, late, crowd = storage(free), surge(lag, least=5.0), surge(used, least=20.0)
     size_gb = float(about.get("storage_gb", 0))
     clauses = [
-        *said.load_clauses(facts, rise, vcpus, window), *said.connection_clauses(used, most, surge(used, least=20), window),
+        *said.load_clauses(facts, rise, vcpus, window), *said.connection_clauses(used, most, crowd, window),
         *said.storage_clauses(left, size_gb), *said.lag_clauses(lag, late, ", ".join(_replicas(run)), window),
     ]  # fmt: skip
-    verdict, sentence = said.conclusion(clauses, name, load, vcpus)
+    change = said.change_text(facts["deployments"], [rise, crowd, late], window)
+    verdict, sentence = said.conclusion(clauses, name, load, vcpus, change)
     reasons = _reasons(facts)
     seen = load is not None or facts["metrics"].frame is not None
     if not seen:
@@ -95,7 +96,7 @@ def _told(run: Run, window: Window, instance: str, facts: dict[str, Fact], rise:
     shown = {
         "active sessions": f"{now_of(load['total']):.1f}" if load is not None else "–", "vCPUs": str(vcpus or "–"),
         "usually": f"{rise.usual:.1f}" if rise else "–", "connections": f"{now_of(used):,.0f} of {most:,.0f}" if most else f"{now_of(used):,.0f}",
-        "free storage": f"{left.free / parts.GB:,.0f} GB" if left else "–", "replica behind": took(now_of(lag)),
+        "free storage": f"{left.free / parts.GB:,.0f} GB" if left else "–", "replica behind": took(now_of(lag, 3)),
     }  # fmt: skip
     markers = _markers(facts["deployments"], window)
     every = (
@@ -107,8 +108,10 @@ def _told(run: Run, window: Window, instance: str, facts: dict[str, Fact], rise:
         disk.replica(run, lag, late, facts["metrics"], window),
     )  # fmt: skip
     sight = Sight.COMPLETE if not reasons else Sight.PARTIAL if seen else Sight(facts["waits"].sight)
+    crowded = bool(most) and now_of(used) > 0.95 * most
+    steps = _next(run, facts, rise, crowded=crowded, late=side == "database" and now_of(lag, 3) > disk.LATE)
     return Result(NAME, f"Database {name}", verdict, sentence, sight, "; ".join(reasons), shown,
-                  sources=parts.insights(run, window, "db.load.avg"), next=_next(run, facts, verdict, crowded=bool(most) and now_of(used) > 0.95 * most),
+                  sources=parts.insights(run, window, "db.load.avg"), next=steps,
                   data=tuple(f"data/{name}.csv" for name in ("waits", "statements", "metrics") if run.folder), parts=every)  # fmt: skip
 
 
@@ -154,14 +157,16 @@ def _markers(fact: Fact, window: Window) -> list[Marker]:
     ]
 
 
-def _next(run: Run, facts: dict[str, Fact], verdict: Verdict, *, crowded: bool) -> tuple[Next, ...]:
+def _next(run: Run, facts: dict[str, Fact], rise: Surge | None, *, crowded: bool, late: bool) -> tuple[Next, ...]:
     """Return what may help: a service that holds locks or all connections lets them go when it is restarted."""
-    users = facts["users"].frame
-    waits = facts["waits"].frame
+    replicas = _replicas(run)
+    look = (Next(NOTEBOOK, {"instance": replicas[0]}, "what keeps the replica busy"),) if late and replicas else ()
+    waits, users = facts["waits"].frame, facts["users"].frame
     locked = waits is not None and any(waits[name].iloc[-1] > 1 for name in waits.columns if name.startswith("Lock:"))
-    if verdict is not Verdict.CRITICAL or users is None or not (locked or crowded):
-        return ()
-    busiest = next((name for name in users.columns[1:-2] if name != "other"), "")
-    service = next((name for name in run.environment.services.names if name in re.split(r"[^a-z0-9]+", busiest)), "")
-    why = f"its sessions make most of the load (user {busiest}); restarting ends their transactions"
-    return (Next("3-remediate/restart-service", {"service": service}, why),) if service else ()
+    if users is None or not (locked or crowded):
+        return look
+    user = str(growth(users, rise.since if rise else None)["group"].iloc[0])
+    service = next((name for name in run.environment.services.names if name in re.split(r"[^a-z0-9]+", user)), "")
+    what = "its sessions wait for locks that others of it hold" if locked else "its sessions came with the rise"
+    why = f"{what} (user {user}); a restart ends its transactions"
+    return (*look, Next(RESTART, {"service": service}, why)) if service else look

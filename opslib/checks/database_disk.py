@@ -60,7 +60,7 @@ def replica(run: Run, lag: pd.Series[float], rise: Surge | None, fact: Fact, win
         return Result("replica", TITLES["replica"], Verdict.OK, "There is no replica.")
     if not len(lag.dropna()):
         return unseen(fact, "replica")
-    now = now_of(lag)
+    now = now_of(lag, 3)
     since = (
         f", more than usual since {local(rise.since, window)}" if rise and rise.until is None and now >= LATE else ""
     )

@@ -9,7 +9,7 @@ from opslib.charts.stacked import stacked
 from opslib.charts.timeseries import Marker, timeseries
 from opslib.checks.database_story import Surge, growth, now_of
 from opslib.checks.request_story import shortened
-from opslib.checks.wording import counted, local, took
+from opslib.checks.wording import counted, ended, local, took
 from opslib.display import FLAG
 from opslib.result import Result, Sight, Source, Verdict
 from opslib.window import Window
@@ -170,7 +170,7 @@ def changes(run: Run, facts: dict[str, Fact], rise: Surge | None, window: Window
         FLAG: [bool(before) and place == before[-1] for place in range(len(rows))],
     })  # fmt: skip
     sentence = (
-        f"{counted(len(rows), 'change')}, the last at {local(rows[-1][0], window)}: {rows[-1][1]}, {rows[-1][2]}."
+        f"{counted(len(rows), 'change')}, the last at {local(rows[-1][0], window)}: {rows[-1][1]}, {ended(rows[-1][2])}"
     )
     if before:
         last = rows[before[-1]]

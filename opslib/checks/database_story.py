@@ -82,9 +82,9 @@ def growth(frame: pd.DataFrame, since: pd.Timestamp | None) -> pd.DataFrame:
     return table.sort_values("more", ascending=False, ignore_index=True, kind="stable")
 
 
-def now_of(values: pd.Series[float]) -> float:
-    """Return the median of the last ten known values; NaN when there are none."""
-    known = values.dropna().iloc[-RECENT:]
+def now_of(values: pd.Series[float], periods: int = RECENT) -> float:
+    """Return the median of the last known values; NaN when there are none. Fewer periods follow what grows."""
+    known = values.dropna().iloc[-periods:]
     return float(known.median()) if len(known) else float("nan")
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from opslib.checks import database_disk as disk
 from opslib.checks.database_parts import meaning
 from opslib.checks.database_story import Storage, Surge, growth, now_of
 from opslib.checks.request_story import seconds_text, shortened
-from opslib.checks.wording import local, took
+from opslib.checks.wording import ended, local, took
 from opslib.result import Verdict
 
 if TYPE_CHECKING:
@@ -18,15 +19,18 @@ if TYPE_CHECKING:
     from opslib.window import Window
 
 Clause = tuple[Verdict, str]
-BLOCKS = 5_000  # a call: more is read than an index would leave to read
+BLOCKS, BLOCKS_A_ROW = 1_000, 50  # a call that reads more than both has read what an index would have left out
+JUST_BEFORE, SOON = timedelta(minutes=30), timedelta(minutes=2)  # a rise is seen a little after it begins
 _WORST = [Verdict.CRITICAL, Verdict.WARN, Verdict.OK]
 
 
-def conclusion(clauses: list[Clause], name: str, load: pd.DataFrame | None, vcpus: int) -> tuple[Verdict, str]:
-    """Return the verdict and the sentence, the worst clause first."""
+def conclusion(
+    clauses: list[Clause], name: str, load: pd.DataFrame | None, vcpus: int, change: str
+) -> tuple[Verdict, str]:
+    """Return the verdict and the sentence, the worst clause first, and at its end what changed just before."""
     clauses = sorted(clauses, key=lambda clause: _WORST.index(clause[0]))
     if clauses:
-        return clauses[0][0], f"{name}: " + "; ".join(text for _, text in clauses) + "."
+        return clauses[0][0], f"{name}: " + ended("; ".join(text for _, text in clauses)) + change
     calm = (
         f"{now_of(load['total']):.1f} active sessions on {vcpus} vCPUs, as usual"
         if load is not None
@@ -68,7 +72,11 @@ def _statement(fact: Fact) -> str:
     blocks = first["hit_per_call"] + first["read_per_call"]
     if first["latency_ms"] == first["latency_ms"]:
         said += f", {seconds_text(first['latency_ms'])} a call"
-    return said + (f", which reads {blocks:,.0f} blocks a call: is an index missing?" if blocks > BLOCKS else "")
+    return said + (
+        f", which reads {blocks:,.0f} blocks a call: is an index missing?"
+        if blocks > max(BLOCKS, BLOCKS_A_ROW * first["rows_per_call"])
+        else ""
+    )
 
 
 def connection_clauses(used: pd.Series[float], most: float, rise: Surge | None, window: Window) -> list[Clause]:
@@ -90,9 +98,23 @@ def storage_clauses(left: Storage | None, size_gb: float) -> list[Clause]:
 
 def lag_clauses(lag: pd.Series[float], rise: Surge | None, names: str, window: Window) -> list[Clause]:
     """Return what is to be said when what the replica shows is old."""
-    now = now_of(lag)
+    now = now_of(lag, 3)
     verdict = disk.lag_verdict(now) if now == now else Verdict.OK
     if verdict is Verdict.OK:
         return []
     since = f" since {local(rise.since, window)}" if rise and not rise.before else ""
     return [(verdict, f"{names} is {took(now)} behind{since}: reads from it are old")]
+
+
+def change_text(fact: Fact, rises: list[Surge | None], window: Window) -> str:
+    """Return which deployment ended just before the first of what rose, as a sentence; empty when none did."""
+    began = [rise.since for rise in rises if rise and not rise.before and rise.until is None]
+    if fact.frame is None or not began:
+        return ""
+    first = min(began)
+    done = fact.frame[(fact.frame["finished"] <= first + SOON) & (fact.frame["finished"] >= first - JUST_BEFORE)]
+    if not len(done):
+        return ""
+    last = done.sort_values("finished").iloc[-1]
+    image = str(last["image"]).rpartition("/")[2]
+    return f" Just before, at {local(last['finished'], window)}, {last['service']} was deployed ({image})."

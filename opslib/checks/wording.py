@@ -19,6 +19,11 @@ def listed(parts: list[str], most: int = 4) -> str:
     return "; ".join([*parts[:most], *more])
 
 
+def ended(text: str) -> str:
+    """Return the text with the full stop that ends a sentence, unless it ends in one or asks."""
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
 def local(moment: Any, window: Window) -> str:
     """Return a moment as 11:02 JST, with its date when that is not the day on which the window ends."""
     here = moment.astimezone(window.zone)

@@ -20,7 +20,6 @@ from opslib.sandbox.metrics_store import MetricsStore
 DATABASE = "shop"
 SLOT = 600  # seconds in which the mix stays the same
 CPU = "CPU"
-REPLICA_VCPUS = 2
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,7 @@ class Session:
     until: int = 0
     ramp: int = 0
     aas: float = 0.0
+    replaces: bool = False  # the same statement is no longer what it was before
 
     @property
     def sql_id(self) -> str:
@@ -90,7 +90,14 @@ def added(instance: str, events: Mapping[str, list[dict[str, Any]]]) -> list[Ses
         for host in hosts:
             about = (event.get("latency_ms", 0.0), event.get("rows", 0.0), event.get("blocks", 0.0))
             sessions = Session(event["statement"], event["user"], host, event["wait"], *about, 0.0, *times)
-            found.append(_with(sessions, ramp=event.get("ramp", 300), aas=event["aas"] / len(hosts)))
+            found.append(
+                _with(
+                    sessions,
+                    ramp=event.get("ramp", 300),
+                    aas=event["aas"] / len(hosts),
+                    replaces=event.get("replaces", False),
+                )
+            )
     return found
 
 
@@ -100,22 +107,20 @@ def _with(session: Session, **changes: Any) -> Session:
 
 def load(store: MetricsStore, events: Mapping[str, list[dict[str, Any]]], instance: str, start: int, end: int) -> Load:
     """Return the load of [start, end) as finely as CloudWatch keeps it; every row sums up to DBLoad where there is one."""
-    total, on_cpu = (_means(store, name, instance, start, end) for name in ("DBLoad", "DBLoadCPU"))
-    busy = {} if total else _means(store, "CPUUtilization", instance, start, end)  # the life has no DBLoad of a replica
-    rows = total or {at: (count, percent / 100 * REPLICA_VCPUS * 1.3) for at, (count, percent) in busy.items()}
+    rows, on_cpu = (_means(store, name, instance, start, end) for name in ("DBLoad", "DBLoadCPU"))
     at = np.array(sorted(rows), dtype=np.int64)
     weights = np.array([rows[second][0] for second in at.tolist()])
     whole = np.array([rows[second][1] for second in at.tolist()])
     cpu = np.array([on_cpu.get(second, (1.0, rows[second][1] * 0.7))[1] for second in at.tolist()])
     calm, extra = ordinary(instance), added(instance, events)
     incident = _incident(extra, at)
-    if busy:
-        whole = whole + incident.sum(axis=1)
     incident *= np.minimum(1.0, whole / np.maximum(incident.sum(axis=1), 1e-9))[:, None]  # never more than all
     left = np.maximum(whole - incident.sum(axis=1), 0.0)
     cpu_extra = incident[:, [session.wait == CPU for session in extra]].sum(axis=1) if extra else 0.0
-    left_cpu = np.clip(cpu - (0.0 if busy else cpu_extra), 0.15 * left, 0.85 * left)
-    return Load(at, weights, [*calm, *extra], np.hstack([_ordinary(calm, at, left_cpu, left - left_cpu), incident]))
+    left_cpu = np.clip(cpu - cpu_extra, 0.15 * left, 0.85 * left)
+    return Load(
+        at, weights, [*calm, *extra], np.hstack([_ordinary(calm, extra, at, left_cpu, left - left_cpu), incident])
+    )
 
 
 def _means(store: MetricsStore, name: str, instance: str, start: int, end: int) -> dict[int, tuple[float, float]]:
@@ -131,9 +136,12 @@ def _means(store: MetricsStore, name: str, instance: str, start: int, end: int) 
         }
 
 
-def _ordinary(sessions: list[Session], at: Any, on_cpu: Any, waiting: Any) -> Any:
+def _ordinary(sessions: list[Session], extra: list[Session], at: Any, on_cpu: Any, waiting: Any) -> Any:
     """Split the ordinary load: the mix wanders a little every ten minutes, seeded by what it is and when."""
     weights = np.array([session.weight for session in sessions]) * _wander(sessions, at)
+    for gone in {session.statement: session for session in extra if session.replaces}.values():
+        mine = [session.statement == gone.statement for session in sessions]
+        weights[:, mine] *= (at < gone.since)[:, None]
     cpu = np.array([session.wait == CPU for session in sessions])
     values = np.zeros_like(weights)
     for mask, part in ((cpu, on_cpu), (~cpu, waiting)):

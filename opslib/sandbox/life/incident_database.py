@@ -14,9 +14,9 @@ def load(
     """Add average active sessions from an instant on: about is latency_ms, rows, blocks, hosts of the statement."""
     event = {"at": since, "aas": aas, "wait": wait, "statement": statement, "user": user, "ramp": ramp}
     incident.out.events.setdefault("pi_load", []).append({**event, "instance": INSTANCES[where], **about})
-    if where == "db":  # the replica's load is in no gauge of the life
-        for name in ("DBLoad", "DBLoadCPU" if wait == "CPU" else "DBLoadNonCPU"):
-            incident.metric("AWS/RDS", name, where, since, add=aas, ramp=ramp)
+    split = {"db": "DBLoadCPU" if wait == "CPU" else "DBLoadNonCPU"}  # the life does not split the replica's load
+    for name in filter(None, ("DBLoad", split.get(where))):
+        incident.metric("AWS/RDS", name, where, since, add=aas, ramp=ramp)
 
 
 def counter(incident: Incident, since: str, metric: str, *, where: str = "db", **change: float) -> None:
