@@ -27,9 +27,9 @@ def environment(sandbox: Sandbox) -> Iterator[config.Environment]:
 def test_what_is_on_comes_first_with_component_and_runbook(environment: config.Environment) -> None:
     frame = alarms.alarms(environment)
     on = frame[frame["state"] == "ALARM"]
-    assert list(on["name"]) == ["web-response-time", "database-load", "severe", "jobs-failed"]
-    assert list(on.index) == [0, 1, 2, 3] and len(frame) == 46
-    load = on.iloc[1]
+    assert list(on["name"]) == ["web-response-time", "jobs-failed", "database-load", "severe"]
+    assert list(on.index) == [0, 1, 2, 3] and len(frame) == 47
+    load = on.iloc[2]
     assert (load["component"], load["metric"], load["threshold"], load["severity"]) == (
         "database",
         "DBLoad",
@@ -74,7 +74,7 @@ def test_a_region_that_fails_is_said(environment: config.Environment, monkeypatc
 
     monkeypatch.setattr(aws, "pages", pages)
     frame = alarms.alarms(environment)
-    assert frame.attrs["problems"] == ["alarms of us-east-1: DescribeAlarms was denied"] and len(frame) == 42
+    assert frame.attrs["problems"] == ["alarms of us-east-1: DescribeAlarms was denied"] and len(frame) == 43
 
 
 def test_denied_everywhere_is_an_error(sandbox: Sandbox, environment: config.Environment) -> None:

@@ -2,7 +2,10 @@
 
 import json
 import re
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -48,7 +51,7 @@ def test_states_agree_with_the_metrics(sandbox: Sandbox, region: str) -> None:
     """Each alarm's own reason lists datapoints: they are the metric's, on the side that the words say."""
     cloudwatch = client(sandbox, region)
     alarms = {alarm["AlarmName"]: alarm for alarm in described(cloudwatch, AlarmTypes=["MetricAlarm"])}
-    assert len(alarms) == (41 if region == "ap-northeast-1" else 3)
+    assert len(alarms) == (42 if region == "ap-northeast-1" else 3)
     items = [item for item in history(cloudwatch) if item["AlarmType"] == "MetricAlarm"]
     for item in items:
         alarm = alarms[item["AlarmName"]]
@@ -95,7 +98,7 @@ def test_alarms_come_in_pages_and_are_filtered(sandbox: Sandbox) -> None:
     paged = described(cloudwatch, PaginationConfig={"PageSize": 7})
     assert sorted(paged, key=lambda alarm: alarm["AlarmName"]) == sorted(whole, key=lambda alarm: alarm["AlarmName"])
     names = sorted(alarm["AlarmName"] for alarm in whole)
-    assert len(set(names)) == len(names) == 42
+    assert len(set(names)) == len(names) == 43
     assert {a["AlarmName"] for a in described(cloudwatch, AlarmNamePrefix="database-")} == {
         n for n in names if n.startswith("database-")
     }
@@ -117,6 +120,30 @@ def test_alarms_of_a_metric(sandbox: Sandbox) -> None:
     assert [alarm["AlarmName"] for alarm in found["MetricAlarms"]] == ["api-memory"]
     assert client(sandbox).describe_alarms_for_metric(**asked, Dimensions=[cluster])["MetricAlarms"] == []
     assert client(sandbox).describe_alarms_for_metric(**asked)["MetricAlarms"] == []
+
+
+RAISED = {
+    "quiet-day": set(),
+    "quiet-day:7": set(),
+    "build-failure": set(),  # Amplify tells of builds by events
+    "bad-image": {"auth-restarts", "web-5xx", "severe"},
+    "cache-evictions": {"cache-evictions", "cache-misses"},
+    "cdn-misses": {"cdn-cache-hit-rate"},
+    "credential-stuffing": {"web-4xx"},
+    "health-check-failure": {"health-check", "severe"},
+    "job-bad-data": {"jobs-failed"},
+    "memory-leak": {"api-memory", "api-restarts", "severe"},
+    "payment-timeouts": {"web-5xx", "web-response-time", "severe"},
+}
+
+
+def test_each_incident_raises_its_alarms_and_a_quiet_day_none(sandbox: Sandbox) -> None:
+    """The shared sandbox has built the base life that this lays the scenarios over."""
+    script = Path(__file__).with_name("alarm_states.py")
+    done = subprocess.run([sys.executable, script, *RAISED], capture_output=True, text=True, check=True, timeout=120)
+    raised = {name: set(alarms) for name, alarms in json.loads(done.stdout).items()}
+    assert {name: expected - raised[name] for name, expected in RAISED.items() if expected - raised[name]} == {}
+    assert [name for name in RAISED if not RAISED[name] and raised[name]] == []
 
 
 @pytest.fixture(scope="module")
