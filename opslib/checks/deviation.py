@@ -10,7 +10,7 @@ import pandas as pd
 
 DAY = 86_400.0
 OFF = 1.6  # log(1 + z) of a steady deviation of 4; severities are given in units of it
-RARE = {5: 0.7, 20: 1.0}  # steps that rare events are added up over: the least noise of the sum
+RARE = {5: 1.2, 20: 1.1}  # steps that rare events are added up over: noise of the sum, in units of sqrt(mean + 1)
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -61,6 +61,7 @@ def _least(values: Floats, axis: Floats, base: Mask, during: Mask, bad: str, flo
     if (known & base).sum() < 3 or not (known & during).any():
         return Finding("", 0.0)
     axis, base, during, x = axis[known], base[known], during[known], values[known]
+    floor *= float(np.sqrt(np.mean(x[base]) + 1.0))
     least: Finding | None = None
     for residual, scale in _explanations(x, axis, base, during):
         found = _severity(np.clip(residual / max(scale, floor), -200, 200), axis, base, during, bad)

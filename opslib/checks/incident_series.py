@@ -82,11 +82,12 @@ def assembled(run: Run, facts: Mapping[str, Fact], incident: Window) -> pd.DataF
     wide = [frame for frame in known if frame is not None]
     series = pd.concat(wide) if wide else _empty(incident)
     series = series[~series.index.duplicated(keep="last")].sort_index()
+    since = pd.Timestamp(incident.start - HISTORY)
+    told = facts["errors"].frame
+    first = max(since, pd.Timestamp(told.attrs["since"])) if told is not None else since
     for name, frame in _events_as_series(run.environment, facts).items():
         if frame is not None and len(frame):
-            series = _joined(
-                series, frame, since=incident.start - HISTORY / 2 if name == "errors" else incident.start - HISTORY
-            )
+            series = _joined(series, frame, since=first if name == "errors" else since)
     newest = min(incident.end, run.now - UNSETTLED)
     series = series[series.index < newest]
     series.attrs = _about(run.environment, series)

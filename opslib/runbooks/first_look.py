@@ -15,7 +15,7 @@ from opslib.runbooks import first_look_parts as parts
 from opslib.runbooks import starting_point
 from opslib.runbooks.next_step import steps
 from opslib.runbooks.starting_point import StartingPoint
-from opslib.sources import ecs
+from opslib.sources import alarms, ecs
 from opslib.window import Window
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def look(run: Run, *, report: str = "") -> Result:
     """Say what is off, since when, what changed just before, the likeliest cause, and what is only a symptom.
 
     `report` is what there is to go by: an alarm's name, a pasted page or Slack text, a user's words with a time, or a
-    window; empty means the run's window, else the last hour. Parts: components, evidence, changes, errors. Raises
+    window; empty means the run's window, else the last hour. Parts: components, evidence, changes, errors, alarms. Raises
     ParameterError or WindowError for a text in which no time can be read.
     """
     point = _starting_point(run, report)
@@ -45,6 +45,7 @@ def look(run: Run, *, report: str = "") -> Result:
         **incident_series.fetches(run, incident),
         **changes.fetches(run, incident),
         stopped_tasks=partial(ecs.stopped_tasks, run.environment, window=incident_series.span(incident)),
+        alarm_history=partial(alarms.history, run.environment, window=incident),
     )
     series = incident_series.assembled(run, facts, incident)
     if not len(series.columns) or not (series.index >= incident.start).any():
@@ -59,7 +60,10 @@ def _starting_point(run: Run, report: str) -> StartingPoint:
     zone = run.environment.zone
     if not report.strip() and run.window is not None:
         return StartingPoint(run.window, "the window that was given")
-    return starting_point.read(report, now=run.now, zone=zone)
+    if not starting_point.needs_alarms(report, now=run.now, zone=zone):
+        return starting_point.read(report, now=run.now, zone=zone)
+    known = run.facts(alarms=partial(alarms.alarms, run.environment), deadline_s=DEADLINE_SECONDS)["alarms"].frame
+    return starting_point.read(report, now=run.now, zone=zone, alarms=known)
 
 
 def _told(
@@ -80,7 +84,7 @@ def _told(
         NAME, f"{TITLE}: {incident.text()}", verdict, sentence, Sight.PARTIAL if reasons else Sight.COMPLETE, listed(reasons, 6),
         _facts(story, point), sources=_sources(run, facts, incident), next=steps(story, point) if len(off) else parts.trace(point),
         data=tuple(f"data/{name}.csv" for name, fact in facts.items() if fact.frame is not None and run.folder),
-        parts=(parts.components(story), parts.evidence(story), parts.changes(story, facts), parts.errors(story, facts["errors"])),
+        parts=(parts.components(story), parts.evidence(story), parts.changes(story, facts), parts.errors(story, facts["errors"]), parts.rang(story, facts["alarm_history"])),
     )  # fmt: skip
 
 
@@ -142,7 +146,7 @@ def _sources(run: Run, facts: Mapping[str, Fact], incident: Window) -> tuple[Sou
         found.append(
             Source("CloudWatch Logs Insights", account, region, attrs["window"], attrs["query"], usd=attrs["usd"])
         )
-    others = "ECS, Application Auto Scaling, Amplify, RDS, ElastiCache, CloudFront"
+    others = "ECS, Application Auto Scaling, Amplify, RDS, ElastiCache, CloudFront, CloudWatch alarms"
     return (
         *found,
         Source(others, account, region, whole.text(), note="deployments, builds, scaling, events, configuration"),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 TITLES = {
     "components": "Which components are off", "evidence": "The telling measurement", "changes": "What changed", "errors": "What the logs say",
+    "alarms": "Alarms",
 }  # fmt: skip
 Row = pd.Series  # one component of the ranking
 
@@ -189,7 +190,7 @@ def changes(story: Story, facts: Mapping[str, Fact]) -> Result:
     gaps = [
         f"{name}: {fact.error.what}"
         for name, fact in facts.items()
-        if fact.error is not None and not name.startswith(("metrics", "errors"))
+        if fact.error is not None and not name.startswith(("metrics", "errors", "alarm"))
     ]
     sight, reason = (Sight.PARTIAL, listed(gaps)) if gaps else (Sight.COMPLETE, "")
     found = story.changed
@@ -254,6 +255,25 @@ def kinds(story: Story) -> pd.DataFrame:
     rows["grown"] = rows["in the window"] > 3 * rows["in as long before"] + 3
     order = ["in the window", "in as long before", "said", "example", "grown"]
     return rows[order].sort_values("in the window", ascending=False, kind="stable").reset_index()
+
+
+def rang(story: Story, fact: Fact) -> Result:
+    """Show which alarms changed their state in the window."""
+    title = TITLES["alarms"]
+    if fact.frame is None:
+        said = f"{fact.error.what} — {fact.error.why}" if fact.error else "no answer"
+        return Result("alarms", title, Verdict.UNKNOWN, "The alarms could not be asked.", Sight(fact.sight), said)
+    found = fact.frame
+    names = sorted(set(found.loc[found["after"] == "ALARM", "name"]))
+    if not names:
+        return Result("alarms", title, Verdict.OK, "No alarm rang in the window.")
+    shown = pd.DataFrame({
+        f"at ({story.run.environment.timezone})": [f"{story.incident.local(at):%H:%M}" for at in found["at"]],
+        "alarm": found["name"], "from": found["before"], "to": found["after"], "reason": found["reason"],
+    })  # fmt: skip
+    return Result(
+        "alarms", title, Verdict.WARN, f"{counted(len(names), 'alarm')} rang: {', '.join(names)}.", table=shown
+    )
 
 
 def trace(point: StartingPoint) -> tuple[Next, ...]:

@@ -19,6 +19,7 @@ REQUEST_ID = re.compile(r"\breq-[0-9a-f]{8,32}\b")
 _URL = re.compile(r"https?://\S+")
 _STAMP = re.compile(r"\b\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?\s*(?:Z\b|UTC|JST|[+-]\d{2}:?\d{2})?")
 _EPOCH = re.compile(r"\bdate\^(\d{10})\b")
+_NOTICE = re.compile(r"alarm|アラーム|pagerduty|triggered|cloudwatch", re.I)
 _EXAMPLE = 'give a window ("1h"), an alarm\'s name, the text of a page, or words with a time: "checkout is slow since 11:20 JST", "昨日の11時ごろ注文できない"'
 BEFORE_ALARM, AFTER_ALARM = timedelta(minutes=25), timedelta(minutes=35)
 LONGEST = timedelta(hours=26)
@@ -92,9 +93,11 @@ def _of_alarm(alarm: pd.Series, plain: str, now: datetime, zone: tzinfo, request
         window, how = Window(said.start, said.end, zone), f"alarm {alarm['name']}, {said.how}"
     else:
         moment = min(stamp or alarm["since"].to_pydatetime(), now)
-        window = Window(moment - BEFORE_ALARM, min(moment + AFTER_ALARM, now), zone)
+        over = stamp is None and alarm["state"] == "OK"
+        before, after = (timedelta(hours=1), timedelta(minutes=5)) if over else (BEFORE_ALARM, AFTER_ALARM)
+        window = Window(moment - before, min(moment + after, now), zone)
         by = "the text says" if stamp else f"it has been {alarm['state']} since"
-        how = f"alarm {alarm['name']}: {by} {moment.astimezone(zone):%m-%d %H:%M %Z}; 25 minutes before to 35 after"
+        how = f"alarm {alarm['name']}: {by} {moment.astimezone(zone):%m-%d %H:%M %Z}; {before.seconds // 60} minutes before to {after.seconds // 60} after"
     return StartingPoint(window, how, str(alarm["name"]), request_id)
 
 
@@ -103,9 +106,11 @@ def _alarm_named(text: str, alarms: pd.DataFrame | None) -> pd.Series | None:
     if alarms is None or not len(alarms):
         return None
     where = unquote(unquote(text.replace("$", "%"))).lower() + " " + text.lower()
+    notice = bool(_NOTICE.search(where))
     named = [
-        name for name in alarms["name"]
-        if re.search(rf"(?<![\w-]){re.escape(str(name).lower())}(?![\w-])", where)
+        name for name in map(str, alarms["name"])
+        if (notice or "-" in name or "_" in name or text.strip().lower() == name.lower())  # "severe" is a word, too
+        and re.search(rf"(?<![\w-]){re.escape(name.lower())}(?![\w-])", where)
     ]  # fmt: skip
     return alarms[alarms["name"] == max(named, key=len)].iloc[0] if named else None
 

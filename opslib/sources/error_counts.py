@@ -19,11 +19,11 @@ COLUMNS = {"minute": "time", "service": "str", "level": "str", "kind": "str", "j
 
 
 def by_minute(run: Run, *, window: Window) -> pd.DataFrame:
-    """Return how many lines of each kind of error every service wrote a minute (logs:StartQuery).
+    """Return how many lines of each kind of error or warning every service wrote a minute (logs:StartQuery).
 
     Columns: minute datetime64[ns, UTC]; service, level (upper case), kind, job, said (the newest message), waited (what
-    for), example (a request id) str, empty where the lines do not say; lines int64. attrs: window, query, usd, scanned,
-    complete, groups. Raises SourceError.
+    for), example (a request id) str, empty where the lines do not say; lines int64. attrs: since (when the first line of
+    any kind was written), window, query, usd, scanned, complete, groups. Raises SourceError.
     """
     environment = run.environment
     found = list(logs.log_groups(environment, patterns=environment.log_groups)["name"])
@@ -39,8 +39,10 @@ def by_minute(run: Run, *, window: Window) -> pd.DataFrame:
         | {"service": log_lines.service_of(str(row["@log"])), "level": _value(row.get("severity"), "str").upper()}
         for row in answer.frame.to_dict("records")
     ]
-    frame = frames.made(rows, COLUMNS)
+    wrong = [row for row in rows if row["kind"] or row["level"] in log_lines.FAILING]
+    frame = frames.made(wrong, COLUMNS)
     frame.attrs.update(
+        since=min((row["minute"] for row in rows), default=window.end).isoformat(),
         window=window.text(),
         query=text,
         usd=answer.usd,
