@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fnmatch
+import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -34,6 +36,18 @@ class Known:
 
         return jmespath.search(path, self.answers.get((service, operation)) or {})
 
+    @property
+    def group(self) -> str | None:
+        """Return a log group that the configuration means."""
+        names = self.first("logs", "describe_log_groups", "logGroups[].logGroupName") or []
+        patterns = self.environment.log_groups
+        return next((name for name in names if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)), None)
+
+
+def _prefixed(known: Known) -> dict[str, Any]:
+    prefix = re.split(r"[*?\[]", next(iter(known.environment.log_groups), ""))[0]
+    return {"logGroupNamePrefix": prefix} if prefix else {}
+
 
 def _span(known: Known) -> dict[str, Any]:
     return {"StartTime": known.now - timedelta(minutes=5), "EndTime": known.now}
@@ -54,16 +68,29 @@ def _pi(known: Known, **more: Any) -> dict[str, Any]:
 
 def _query(known: Known) -> dict[str, Any]:
     start = int(known.now.timestamp()) - 120
-    group = known.first("logs", "describe_log_groups", "logGroups[0].logGroupName")
-    return {"logGroupName": group, "startTime": start, "endTime": start + 60, "queryString": "fields @ptr | limit 1"}
+    return {
+        "logGroupName": known.group,
+        "startTime": start,
+        "endTime": start + 60,
+        "queryString": "fields @ptr | limit 1",
+    }
 
 
 _METRIC = {"Metric": {"Namespace": "AWS/Usage", "MetricName": "CallCount"}, "Period": 300, "Stat": "Sum"}
 _SQL = {"Group": "db.sql_tokenized", "Limit": 1}
+
+
+def _repository(known: Known) -> str | None:
+    """Return the ECR repository of the first container, as its image names it."""
+    image = str(known.first("ecs", "describe_task_definition", "taskDefinition.containerDefinitions[0].image") or "")
+    return image.partition("/")[2].partition("@")[0].partition(":")[0] if ".dkr.ecr." in image else None
+
+
 # Arguments that an operation cannot do without; one that is None says that there is nothing to try it on.
 ASKED: dict[Call, Callable[[Known], dict[str, Any]]] = {
-    ("logs", "describe_log_streams"): lambda k: {"logGroupName": k.first("logs", "describe_log_groups", "logGroups[0].logGroupName"), "limit": 1},
-    ("logs", "describe_field_indexes"): lambda k: {"logGroupIdentifiers": k.first("logs", "describe_log_groups", "logGroups[:1].logGroupName")},
+    ("logs", "describe_log_groups"): _prefixed,
+    ("logs", "describe_log_streams"): lambda k: {"logGroupName": k.group, "limit": 1},
+    ("logs", "describe_field_indexes"): lambda k: {"logGroupIdentifiers": k.group and [k.group]},
     ("logs", "start_query"): _query,
     ("logs", "get_query_results"): lambda k: {"queryId": k.first("logs", "start_query", "queryId")},
     ("logs", "stop_query"): lambda k: {"queryId": k.first("logs", "start_query", "queryId")},
@@ -76,36 +103,31 @@ ASKED: dict[Call, Callable[[Known], dict[str, Any]]] = {
     ("ecs", "list_service_deployments"): lambda k: {"cluster": k.environment.services.cluster or None, "service": next(iter(k.environment.services.names), None), "maxResults": 1},
     ("ecs", "describe_service_deployments"): lambda k: {"serviceDeploymentArns": k.first("ecs", "list_service_deployments", "serviceDeployments[:1].serviceDeploymentArn") or None},
     ("ecs", "describe_service_revisions"): lambda k: {"serviceRevisionArns": k.first("ecs", "list_service_deployments", "serviceDeployments[:1].targetServiceRevisionArn") or None},
-    ("elbv2", "describe_target_health"): lambda k: {"TargetGroupArn": k.first("ecs", "describe_services", "services[].loadBalancers[].targetGroupArn | [0]") or k.first("elbv2", "describe_target_groups", "TargetGroups[0].TargetGroupArn")},
     ("cloudwatch", "get_metric_data"): lambda k: {**_span(k), "MetricDataQueries": [{"Id": "a", "MetricStat": _METRIC}]},
-    ("cloudwatch", "get_metric_statistics"): lambda k: {**_span(k), "Namespace": "AWS/Usage", "MetricName": "CallCount", "Period": 300, "Statistics": ["Sum"]},
     ("pi", "get_resource_metrics"): lambda k: _pi(k, **_span(k), MetricQueries=[{"Metric": "db.load.avg"}]),
     ("pi", "describe_dimension_keys"): lambda k: _pi(k, **_span(k), Metric="db.load.avg", GroupBy=_SQL),
     ("pi", "list_available_resource_metrics"): lambda k: _pi(k, MetricTypes=["db"]),
     ("pi", "get_dimension_key_details"): lambda k: _pi(k, Group="db.sql", GroupIdentifier=k.first("pi", "describe_dimension_keys", 'Keys[0].Dimensions."db.sql.id"')),
-    ("amplify", "get_app"): lambda k: {"appId": k.environment.frontend and k.environment.frontend.app},
     ("amplify", "list_branches"): lambda k: {"appId": k.environment.frontend and k.environment.frontend.app, "maxResults": 1},
-    ("amplify", "get_branch"): lambda k: {"appId": k.environment.frontend and k.environment.frontend.app, "branchName": k.environment.frontend and k.environment.frontend.branch},
     ("amplify", "list_jobs"): lambda k: {"appId": k.environment.frontend and k.environment.frontend.app, "branchName": k.environment.frontend and k.environment.frontend.branch, "maxResults": 1},
     ("amplify", "get_job"): lambda k: {"appId": k.environment.frontend and k.environment.frontend.app, "branchName": k.environment.frontend and k.environment.frontend.branch, "jobId": k.first("amplify", "list_jobs", "jobSummaries[0].jobId")},
     ("cloudfront", "get_distribution"): lambda k: {"Id": k.environment.cdn and k.environment.cdn.distribution},
-    ("cloudfront", "get_distribution_config"): lambda k: {"Id": k.environment.cdn and k.environment.cdn.distribution},
     ("cloudfront", "list_invalidations"): lambda k: {"DistributionId": k.environment.cdn and k.environment.cdn.distribution, "MaxItems": "1"},
     ("route53", "get_health_check"): lambda k: {"HealthCheckId": next(iter(k.environment.health_checks.values()), None)},
     ("route53", "get_health_check_status"): lambda k: {"HealthCheckId": next(iter(k.environment.health_checks.values()), None)},
     ("route53", "list_resource_record_sets"): lambda k: {"HostedZoneId": k.first("route53", "list_hosted_zones", "HostedZones[0].Id"), "MaxItems": "1"},
     ("acm", "describe_certificate"): lambda k: {"CertificateArn": k.first("acm", "list_certificates", "CertificateSummaryList[0].CertificateArn")},
-    ("ecr", "describe_images"): lambda k: {"repositoryName": k.first("ecr", "describe_repositories", "repositories[0].repositoryName"), "maxResults": 1},
+    ("elbv2", "describe_target_health"): lambda k: {"TargetGroupArn": k.first("ecs", "describe_services", "services[].loadBalancers[].targetGroupArn | [0]")},
+    ("ecr", "describe_images"): lambda k: {"repositoryName": _repository(k), "maxResults": 1},
     ("application-autoscaling", "describe_scalable_targets"): lambda k: {"ServiceNamespace": "ecs"},
     ("application-autoscaling", "describe_scaling_activities"): lambda k: {"ServiceNamespace": "ecs"},
-    ("application-autoscaling", "describe_scaling_policies"): lambda k: {"ServiceNamespace": "ecs"},
 }  # fmt: skip
 # What others are tried on comes first, wave by wave.
 WAVES: tuple[tuple[Call, ...], ...] = (
     (("logs", "describe_log_groups"), ("rds", "describe_db_instances"), ("ecs", "describe_services"), ("ecs", "list_tasks"),
-     ("elbv2", "describe_target_groups"), ("ecs", "list_service_deployments"), ("amplify", "list_jobs"), ("route53", "list_hosted_zones"),
-     ("acm", "list_certificates"), ("ecr", "describe_repositories")),
-    (("logs", "start_query"), ("pi", "describe_dimension_keys")),
+     ("ecs", "list_service_deployments"), ("amplify", "list_jobs"), ("route53", "list_hosted_zones"),
+     ("acm", "list_certificates")),
+    (("logs", "start_query"), ("pi", "describe_dimension_keys"), ("ecs", "describe_task_definition")),
     (("logs", "get_query_results"),),
 )  # fmt: skip
 
