@@ -9,7 +9,7 @@ from botocore.stub import Stubber
 from opslib import aws, config
 from opslib.errors import SourceError
 from opslib.sandbox.control import Sandbox
-from opslib.sources import autoscaling, ecs, elasticache
+from opslib.sources import autoscaling, ecs, elasticache, metrics
 from opslib.window import Window
 
 NOW = datetime(2026, 11, 5, 2, 40, tzinfo=UTC)
@@ -78,6 +78,14 @@ def test_nodes_and_events_of_the_cache(environment: config.Environment) -> None:
     events = elasticache.events(environment, window=Window(NOW - timedelta(days=14), NOW, UTC))
     assert set(events["node"]) == {"shop-cache"} and len(events) == 14 and events.attrs["problems"] == []
     assert elasticache.events(environment, window=MONTH).attrs["problems"] == ["ElastiCache keeps 14 days of events"]
+
+
+def test_metrics_of_each_node_apart(environment: config.Environment) -> None:
+    found = metrics.series(environment, window=MORNING, components=("cache",), apart=True)
+    assert set(found.columns.get_level_values(0)) == {"shop-cache-001", "shop-cache-002"}
+    together = metrics.series(environment, window=MORNING, components=("cache",))["cache", "CacheMisses"]
+    summed = found.xs("CacheMisses", axis=1, level=1).sum(axis=1)
+    assert (summed - together).abs().max() < 1e-6
 
 
 def test_absent_members_are_read_as_unknown(environment: config.Environment) -> None:

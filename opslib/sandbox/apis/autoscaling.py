@@ -85,7 +85,7 @@ class Autoscaling:
             if low > high:
                 raise ServiceError("ValidationException", "Minimum capacity cannot be greater than maximum capacity")
             self.targets.suspended.setdefault(service.name, {}).update(p.get("SuspendedState") or {})
-            service.limits, service.at = (low, high), now
+            service.limits = (low, high)
             if not low <= service.desired <= high:
                 word, limit = ("minimum", low) if service.desired < low else ("maximum", high)
                 service.scale(limit, now, f"{word} capacity was set to {limit}")
@@ -101,7 +101,7 @@ class Autoscaling:
 
     @operation("application-autoscaling", "DescribeScalingActivities", modelled="six weeks, newest first; by resource; pages "
                "of 50", source=API, difference="the load does not scale, but for what was set by hand: it is scaled in after "
-               "15 minutes", tested=("test_scaling_comes_in_pages", "test_a_count_set_idle_since_does_not_last"))  # fmt: skip
+               "15 minutes", tested=("test_scaling_comes_in_pages", "test_a_count_set_by_hand_does_not_last"))  # fmt: skip
     def describe_scaling_activities(self, p: Params) -> dict[str, Any]:
         """Answer what was scaled."""
         with self._state.lock:

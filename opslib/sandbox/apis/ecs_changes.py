@@ -35,10 +35,8 @@ class EcsChanges:
             )
             _configure(service, p.get("deploymentConfiguration") or {})
             if p.get("desiredCount") is not None:
-                service.at = now
                 service.scale(p["desiredCount"], now)
             if p.get("forceNewDeployment") or wanted is not service.primary.definition:
-                service.at = now
                 service.deploy(wanted, now, self._state.take("deployment", service=service.name))
             return {"service": ecs_shapes.service(service, now)}
 
@@ -55,7 +53,7 @@ class EcsChanges:
             task, service = found[0]
             if task.is_wanted():
                 task.stop(now, "UserInitiated", p.get("reason") or "Task stopped by user")
-                service.at, service.steady = now, False
+                service.steady = False
             return {"task": ecs_shapes.task(task, service, now)}
 
     @operation("ecs", "RegisterTaskDefinition", also_behind=True, modelled="the next revision of a family, kept as given",
@@ -81,7 +79,6 @@ class EcsChanges:
             service, found = self._named(arn)
             if found.status != "IN_PROGRESS":
                 raise ServiceError("ConflictException", f"The service deployment is in the {found.status} state.")
-            service.at = now
             ecs_rollout.fail(service, now, "Service deployment stopped by user.", back=p.get("stopType") != "ABORT")
             return {"serviceDeploymentArn": arn}
 

@@ -1,6 +1,7 @@
 """ECS of ours: deployments that take time, fail, roll back and hang; tasks; scaling. Time is stepped, never slept."""
 
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 from botocore.exceptions import ClientError
@@ -217,3 +218,11 @@ def test_task_definition_is_registered(gateway: Gateway) -> None:
     assert {task["containers"][0]["image"] for task in tasks(gateway, "auth")} == {container["image"]}
     with pytest.raises(ClientError, match="Unable to describe task definition"):
         ecs.describe_task_definition(taskDefinition="shop-auth:9999")
+
+
+def test_outcomes_are_planned_and_forgotten(gateway: Gateway) -> None:
+    planned = {"service": "worker", "deployment": "stuck"}
+    assert gateway.admin("POST", "outcomes", planned)["outcomes"] == [planned]
+    assert gateway.admin("DELETE", "outcomes")["removed"] == 1
+    with pytest.raises(HTTPError):
+        gateway.admin("POST", "outcomes", {})

@@ -4,7 +4,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.sandbox.gateway_process import Gateway
-from tests.sandbox.test_ecs import advance, restart, service
+from tests.sandbox.test_gateway_ecs import advance, restart, service
 
 GROUP = "arn:aws:elasticloadbalancing:ap-northeast-1:000000000000:targetgroup/shop-web/73e2d6bc24d8a067"
 WEB = {"ServiceNamespace": "ecs", "ResourceId": "service/shop/web", "ScalableDimension": "ecs:service:DesiredCount"}
