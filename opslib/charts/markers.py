@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from opslib.charts.timeseries import Marker
+from opslib.charts.time_axis import Marker
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from opslib.charts.drawing import CYCLE, INK, MUTED, WARN, Chart, draw
-from opslib.charts.timeseries import Marker, _at, _axes, _legend, _markers, _thinned, _times
+from opslib.charts.time_axis import Marker, day, days, draw_markers, legend, thinned, time_axes
 from opslib.display import visible
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def stacked(
     their order; others keep theirs; `other` is last), NaN is a gap. `line` is dashed, such as the number of vCPUs; from
     `since` on the background is shaded. More than 400 points become means, and it says so.
     """
-    parts, step = _thinned(frame[ordered(list(frame.columns))])
+    parts, step = thinned(frame[ordered(list(frame.columns))])
     colours = _colours(list(parts.columns))
 
     def paint(axes: Any, narrow: bool) -> None:
@@ -51,13 +51,13 @@ def stacked(
             axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", color=MUTED, fontsize=12)
             return
         if since is not None:
-            axes.axvspan(_at(since), _times(parts)[-1], color=WARN, alpha=0.1, lw=0, zorder=0)
+            axes.axvspan(day(since), days(parts)[-1], color=WARN, alpha=0.1, lw=0, zorder=0)
         _areas(axes, parts, colours)
-        _axes(axes, parts, zone, unit, narrow, f"each point the mean of {step} s" if step else "")
+        time_axes(axes, parts, zone, unit, narrow, step)
         _line(axes, line, line_label, float(parts.sum(axis=1).max()))
         axes.set_ylim(bottom=0)
-        _markers(axes, markers, narrow)
-        _legend(axes, narrow)
+        draw_markers(axes, markers, narrow)
+        legend(axes, narrow)
 
     return draw(title, paint, height=3.1, narrow_height=3.0 + 0.17 * len(parts.columns))
 
@@ -96,7 +96,7 @@ def _areas(axes: Any, parts: pd.DataFrame, colours: list[str]) -> None:
     for number in reversed(range(len(parts.columns))):  # from the top, as the legend reads
         bottom = tops[:, number - 1] if number else np.zeros(len(parts))
         label = visible(parts.columns[number])
-        axes.fill_between(_times(parts), bottom, tops[:, number], where=known, color=colours[number], lw=0, label=label, zorder=2)  # fmt: skip
+        axes.fill_between(days(parts), bottom, tops[:, number], where=known, color=colours[number], lw=0, label=label, zorder=2)  # fmt: skip
 
 
 def _line(axes: Any, line: float, label: str, most: float) -> None:

@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from opslib.charts import timeseries as module
-from opslib.charts.timeseries import MAX_POINTS, Marker, timeseries
+from opslib.charts import time_axis
+from opslib.charts.drawing import BAD, INK
+from opslib.charts.time_axis import MAX_POINTS
+from opslib.charts.timeseries import USUAL, Marker, timeseries
 from opslib.config import zone_named
 from opslib.window import Window
 
@@ -49,9 +51,9 @@ def test_everything_asked_for_is_drawn_in_both_widths(axes: list) -> None:
         assert texts == {"limit 2", "deploy api", "在庫更新"}
         assert (each.get_ylabel(), each.get_xlabel()) == ("seconds", "2026-11-05 JST")
         assert len(each.patches) == 1, "the window is shaded"
-        assert {line.get_label() for line in each.get_lines()} >= {"p99", module.USUAL}
+        assert {line.get_label() for line in each.get_lines()} >= {"p99", USUAL}
         colours = {line.get_color() for line in each.get_lines() if line.get_linestyle() == ":"}
-        assert colours == {module.INK, module.BAD}
+        assert colours == {INK, BAD}
 
 
 def test_missing_times_and_values_are_gaps_and_a_lone_point_is_seen(axes: list) -> None:
@@ -93,7 +95,7 @@ def test_texts_are_shown_not_obeyed() -> None:
 def test_ticks_are_round_local_times(hours: float) -> None:
     last = START.astimezone(JAPAN) + timedelta(hours=hours)
     for most in (5, 9):
-        ticks = module._ticks(START.astimezone(JAPAN), last, most)
+        ticks = time_axis._ticks(START.astimezone(JAPAN), last, most)
         assert 1 <= len(ticks) <= most + 1 and all(tick.second % 10 == 0 for tick in ticks)
     timeseries(frame(100, int(hours * 36)), title="t", unit="u", zone=JAPAN)
 
@@ -101,6 +103,7 @@ def test_ticks_are_round_local_times(hours: float) -> None:
 def test_no_data_is_said(axes: list) -> None:
     timeseries(frame(0), title="t", unit="u", markers=[Marker(START, "deploy")])
     timeseries(frame(9) * np.nan, title="t", unit="u", threshold=1.0)
+    timeseries(frame(9) * np.nan, title="t", unit="u", baseline=frame(9)["p99"], zone=JAPAN)
     assert all("no data" in {text.get_text() for text in each.texts} for each in axes)
 
 
@@ -113,4 +116,4 @@ def test_the_same_picture_twice() -> None:
     ("value", "text"), [(0.25, "0.25"), (40, "40"), (1200, "1,200"), (12_000, "12 k"), (3.12e11, "312 G"), (0, "0")]
 )
 def test_numbers_on_the_axis(value: float, text: str) -> None:
-    assert module._number(value) == text
+    assert time_axis.number_text(value) == text
