@@ -43,6 +43,32 @@ def connect(environment: Environment, *, replica: bool = False) -> Any:
         raise _unreachable(error, database, password) from None  # libpq may repeat the password in its message
 
 
+def connect_to_change(environment: Environment) -> Any:
+    """Open a connection of the role that applies a data fix: it may write, and waits for no lock longer than 2 s.
+
+    Transactions are the caller's. Raises ConfigError when the environment names no `change_user`.
+    """
+    import psycopg
+
+    database = environment.database
+    if database is None or not database.change_user:
+        fix = f"add change_user to [env.{environment.name}.database], a role that may write these tables and no more"
+        raise ConfigError("no role may change data here", why="the configuration names no change_user", fix=fix)
+    named = {
+        "user": database.change_user,
+        "password_env": database.change_password_env,
+        "password_file": database.change_password_file,
+    }
+    database = database.model_copy(update=named)
+    password = _password(environment, database)
+    arguments = _arguments(database)
+    arguments["options"] = arguments["options"].replace("default_transaction_read_only=on", "lock_timeout=2000")
+    try:
+        return psycopg.connect(**arguments, password=password)
+    except (psycopg.Error, ValueError) as error:
+        raise _unreachable(error, database, password) from None
+
+
 def fetch(environment: Environment, query: str, parameters: Mapping[str, Any]) -> pd.DataFrame:
     """Run queries/<query>.sql with bound parameters and return its rows, one column a select item.
 

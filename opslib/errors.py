@@ -8,6 +8,7 @@ OpsError
 ├── SandboxDown      environment `sandbox` without a running sandbox
 ├── SourceError      AWS answered no, or not at all
 ├── DatabaseError    no way to the database, or a statement that failed
+├── Unanswered       a change that was sent and got no answer: it may have been carried out
 ├── RecordError      a record that cannot be written, read, opened or closed
 └── Refused          a change that is not made: what stands against it
 """
@@ -68,6 +69,10 @@ class SourceError(OpsError):
 
 class DatabaseError(SourceError):
     """The database cannot be reached, or refused a statement; never repeats a password."""
+
+
+class Unanswered(SourceError):
+    """A change was sent and no answer came: it may have been carried out."""
 
 
 class RecordError(OpsError):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from opslib.config import Environment
     from opslib.run import Run
 
-VERSION, FILE = 1, "plan.json"
+VERSION, FILE, SQL = 1, "plan.json", "postgresql"
 VALID = timedelta(minutes=15)
 SHOWN = 8  # digits of the hash in the phrase
 Kept = dict[str, Any]
@@ -44,6 +44,8 @@ class Step:
         """Return the same call as a command of the AWS CLI."""
         from botocore import xform_name
 
+        if self.service == SQL:
+            return f"psql --set ON_ERROR_STOP=1 --command {shlex.quote(self.arguments['statement'])}"
         words = ["aws", self.service, xform_name(self.operation, "-")]
         for name, value in self.arguments.items():
             words += _option(xform_name(name, "-"), value)
@@ -104,7 +106,7 @@ class Action:
 
     `observe` returns the state that must not change between plan and apply; `keep` what of the answers the journal
     keeps; `follow` whether it worked, from that; `undo` the plan of the way back; `between` what must be seen after a step
-    before the next one is made.
+    before the next one is made; `perform` makes a step that is no call of AWS.
     """
 
     name: str
@@ -113,6 +115,7 @@ class Action:
     keep: Callable[[list[Any]], Kept] = lambda answers: {}
     undo: Callable[[Run, Plan, Kept], Plan] | None = None
     between: Callable[[Environment, Plan, Kept], Progress] | None = None
+    perform: Callable[[Environment, Plan, Step], Any] | None = None
 
 
 ACTIONS: dict[str, Action] = {}

@@ -13,10 +13,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from opslib import aws, config
-from opslib.errors import OpsError, RecordError
+from opslib.errors import OpsError, RecordError, Unanswered
 from opslib.journal import Journal
 from opslib.open_incidents import folder_of
-from opslib.plan import ACTIONS, Action, Kept, Plan, Progress
+from opslib.plan import ACTIONS, Action, Kept, Plan, Progress, Step
 
 NOT_DONE, UNKNOWN, DONE = "not done", "unknown", "done"
 Follow = Callable[[config.Environment, Plan, Kept], Progress]
@@ -63,7 +63,7 @@ def make(work: Work, clients: Callable[[str, str], Any], at: datetime) -> tuple[
         except RecordError as error:
             return "failed", f"{before} was not tried: {error.what}, {error.why}."
         work.say(f"  step {number} of {len(steps)}: {step.says}")
-        outcome, answer, why = _call(clients, step, work.environment)
+        outcome, answer, why = _performed(work, step) if work.action.perform else _call(clients, step, work.environment)
         answers += [answer] if outcome == DONE else []
         work.kept = work.action.keep(answers) if outcome == DONE else work.kept
         at = _noted_result(work, at, step=number, outcome=outcome, why=why, kept=work.kept)
@@ -135,6 +135,16 @@ def _noted_result(work: Work, at: datetime, **facts: Any) -> datetime:
     except RecordError as error:
         sys.stderr.write(f"{error.why}: the change WAS made and its result could not be noted\n")
     return at
+
+
+def _performed(work: Work, step: Step) -> tuple[str, Any, str]:
+    assert work.action.perform is not None
+    try:
+        return DONE, work.action.perform(work.environment, work.plan, step), ""
+    except Unanswered as error:
+        return UNKNOWN, None, f"{error.what}: {error.why}"
+    except OpsError as error:
+        return NOT_DONE, None, f"{error.what}: {error.why}"
 
 
 def _call(clients: Callable[[str, str], Any], step: Any, environment: config.Environment) -> tuple[str, Any, str]:

@@ -9,7 +9,7 @@ ACCOUNT = "000000000000"
 REGION = "ap-northeast-1"
 GLOBAL = "us-east-1"  # where AWS keeps CloudFront, Route 53 and their certificates
 PROFILE = "opslib-sandbox"
-READER = "ops_reader"
+READER, WRITER = "ops_reader", "ops_writer"
 
 CONFIG = """\
 [profile {profile}]
@@ -88,6 +88,8 @@ def _environment(directory: Path, clock: str, postgres_port: int, replica_port: 
             "dbname": "shop",
             "user": READER,
             "password_file": str(_password_file(directory, READER)),
+            "change_user": WRITER,
+            "change_password_file": str(_password_file(directory, WRITER)),
             "sslmode": "disable",
             "instance": "shop-db",
             "replicas": ["shop-db-replica-1"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -147,9 +148,7 @@ def test_one_by_one_waits_for_each_successor(run: Run, live: Sandbox, applied: C
     assert after.deployments[0]["id"] == before.deployments[0]["id"]  # no deployment began
     made = [call["operation"] for call in live.calls()]
     stops = [number for number, name in enumerate(made) if name == "StopTask"]
-    assert len(stops) == 4 and all(
-        "DescribeTasks" in made[first:second] for first, second in zip(stops, stops[1:], strict=False)
-    )
+    assert len(stops) == 4 and all("DescribeTasks" in made[first:second] for first, second in pairwise(stops))
     with pytest.raises(Refused, match="no way back"):
         services.restart(run, service="web", way="one-by-one").undo()
 
