@@ -26,6 +26,7 @@ class LogsQueries:
     def __init__(self, store: LogStore, clock: Clock, settings: Settings) -> None:
         self._store = store
         self._clock = clock
+        self._settings = settings
         self._runs = QueryRuns(store, clock, settings.scan_seconds)
         self._start_rate = TokenBucket(lambda: settings.query_calls_per_second)
         self._results_rate = TokenBucket(lambda: settings.query_calls_per_second)
@@ -72,7 +73,11 @@ class LogsQueries:
         if not 0 <= wanted <= PAGE_ROWS:
             raise invalid(f"maxItems must be between 0 and {PAGE_ROWS}")
         rows = answer.rows[start : start + wanted]
-        body["results"] = [[{"field": name, "value": value} for name, value in row] for row in rows]
+        cut = int(self._settings.message_cut_chars) or None
+        body["results"] = [
+            [{"field": name, "value": value[:cut] if name == "@message" else value} for name, value in row]
+            for row in rows
+        ]
         if start + len(rows) < len(answer.rows):
             body["nextToken"] = token(f"results {run.id}", start + len(rows))
         return body

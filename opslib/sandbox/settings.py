@@ -13,6 +13,7 @@ class Settings:
     scan_seconds_constant: float = 0.0  # every Logs Insights query
     scan_seconds_per_group_hour: float = 0.0  # and for each hour of each log group searched
     query_calls_per_second: float = 10.0  # of StartQuery and of GetQueryResults each; AWS allows ten
+    message_cut_chars: float = 0.0  # GetQueryResults cuts @message there; 0: never. AWS is said to, at about a thousand
 
     def update(self, changes: Mapping[str, Any]) -> dict[str, float]:
         """Change some settings, all or none, and return them all."""
