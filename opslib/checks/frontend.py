@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from opslib.checks import frontend_evidence as evidence
 from opslib.checks import frontend_parts as parts
-from opslib.checks.frontend_signals import Finding, findings
+from opslib.checks.frontend_signals import Finding, findings, per_minute
 from opslib.checks.frontend_story import SUSPECTS, Reading, blamed, number, readings, served
 from opslib.result import Next, Result, Sight, Source, Verdict
 from opslib.run import Fact, Run
@@ -32,6 +32,8 @@ def slow(run: Run) -> Result:
     window = run.window_or("1h")
     facts = _asked(run, window)
     frames = {name: fact.frame for name, fact in facts.items() if fact.frame is not None}
+    for name in {"series", "usual"} & frames.keys():
+        frames[name] = per_minute(frames[name], seconds=frames[name].attrs["period"])
     log = _log(run, frames)
     if log is not None and log.frame is not None:
         frames["build_log"] = log.frame
@@ -88,12 +90,15 @@ def _told(
     run: Run, facts: dict[str, Fact], frames: dict[str, pd.DataFrame], log: Fact | None, found: list[Finding],
     told: dict[str, Reading], window: Window,
 ) -> Result:  # fmt: skip
+    usd = sum(float(frames[name].attrs.get("usd", 0)) for name in ("series", "usual") if name in frames)
+    run.usd += 0.0 if run.replayed else usd
     source = Source(
         "CloudWatch GetMetricData",
         run.identity.account,
         f"us-east-1, {run.environment.region}",
         window.text(),
         note="compared with the same minutes of last week",
+        usd=usd,
     )
     changed, markers = parts.changes(
         frames,

@@ -65,49 +65,64 @@ SIGNALS = (
 )  # fmt: skip
 
 
+def per_minute(frame: pd.DataFrame, *, seconds: float) -> pd.DataFrame:
+    """Return the frame with what is counted as a number a minute, whatever its step."""
+    counted = [(one.component, one.metric) for one in SIGNALS if one.unit == "a minute"]
+    columns = [name for name in counted if name in frame.columns]
+    scaled = frame.copy()
+    scaled[columns] = frame[columns] * (60.0 / seconds)
+    scaled.attrs = frame.attrs
+    return scaled
+
+
 def findings(series: pd.DataFrame, usual: pd.DataFrame, *, window: Window) -> list[Finding]:
     """Return what is off within the window, by the order of SIGNALS; `usual` is the same minutes of last week.
 
-    Both have minutes as index and (component, metric) as columns. What has no last week is compared with its own
-    time before the window.
+    Both have times at one step as index and (component, metric) as columns. What has no last week is compared with its
+    own time before the window.
     """
+    step = (series.index[1] - series.index[0]).total_seconds() / 60 if len(series) > 1 else 1.0
     found = []
     for signal in SIGNALS:
         name = (signal.component, signal.metric)
-        if name in series.columns and (off := _off(signal, series[name], _usual(series, usual, name, window), window)):
+        if name in series.columns and (
+            off := _off(signal, series[name], _usual(series, usual, name, window, step), window, step)
+        ):
             found.append(off)
     return found
 
 
-def _usual(series: pd.DataFrame, usual: pd.DataFrame, name: tuple[str, str], window: Window) -> Any:
-    """Return what is usual at each minute: a smooth curve."""
-    if name in usual.columns and usual[name].notna().sum() > SMOOTH:
+def _usual(series: pd.DataFrame, usual: pd.DataFrame, name: tuple[str, str], window: Window, step: float) -> Any:
+    """Return what is usual at each instant: a smooth curve."""
+    points = max(1, round(3 * SMOOTH / step))
+    if name in usual.columns and usual[name].notna().sum() > points:
         known = usual[name].reindex(series.index)
-        return known.rolling(3 * SMOOTH, min_periods=1, center=True).mean().ffill().bfill()
+        return known.rolling(points, min_periods=1, center=True).mean().ffill().bfill()
     before = series.loc[series.index < window.start, name]
     level = before.median() if before.notna().any() else series[name].median()
     return series[name] * 0 + level
 
 
-def _off(signal: Signal, raw: Any, usual: Any, window: Window) -> Finding | None:
-    smooth = raw.rolling(SMOOTH, min_periods=3).mean()
+def _off(signal: Signal, raw: Any, usual: Any, window: Window, step: float) -> Finding | None:
+    points, pause = max(1, round(SMOOTH / step)), max(PAUSE, 1.5 * step) * 60
+    smooth = raw.rolling(points, min_periods=max(1, points // 3)).mean()
     times = raw.index[(signal.beyond(smooth, usual)).to_numpy() & (raw.index < window.end)]
-    stretch = _last_stretch(times)
-    if len(stretch) < SHORTEST or stretch[-1] < window.start:
+    stretch = _last_stretch(times, pause)
+    if len(stretch) < max(3, SHORTEST / step) or stretch[-1] < window.start:
         return None
-    first = raw.index[max(0, raw.index.get_loc(stretch[0]) - SMOOTH + 1)]
+    first = raw.index[max(0, raw.index.get_loc(stretch[0]) - points + 1)]
     early = raw[first : stretch[0]]
     alone = early[signal.beyond(early, usual[first : stretch[0]])]
     since = alone.index[0] if len(alone) else stretch[0]
     last = raw.index[raw.index < window.end][-1]
-    until = None if (last - stretch[-1]).total_seconds() <= 60 * PAUSE else stretch[-1]
+    until = None if (last - stretch[-1]).total_seconds() <= pause else stretch[-1]
     during = slice(since, until)
     return Finding(signal, since, until, float(raw[during].mean()), float(usual[during].mean()))
 
 
-def _last_stretch(times: Any) -> Any:
-    """Return the last run of minutes that is not interrupted for long."""
+def _last_stretch(times: Any, pause: float) -> Any:
+    """Return the last run of instants that is not interrupted for long."""
     first = len(times) - 1
-    while first > 0 and (times[first] - times[first - 1]).total_seconds() <= 60 * PAUSE:
+    while first > 0 and (times[first] - times[first - 1]).total_seconds() <= pause:
         first -= 1
     return times[max(first, 0) :]

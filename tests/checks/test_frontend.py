@@ -12,7 +12,7 @@ import pytest
 import opslib
 from opslib import aws
 from opslib.checks import frontend, frontend_parts
-from opslib.checks.frontend_signals import Finding, findings
+from opslib.checks.frontend_signals import Finding, findings, per_minute
 from opslib.checks.frontend_story import blamed, error_of, readings
 from opslib.result import Result, Sight, Source, Verdict
 from opslib.run import Run
@@ -139,6 +139,18 @@ def test_without_last_week_the_hours_before_are_usual() -> None:
     now = series(cdn__CacheHitRate=92)
     now.iloc[-25:] = 40.0
     assert [one.signal.metric for one in off(now, pd.DataFrame())] == ["CacheHitRate"]
+
+
+def test_coarse_steps_are_read_as_well() -> None:
+    index = pd.date_range(NOW - timedelta(hours=26), NOW, freq="5min", inclusive="left")
+    frame = pd.DataFrame({("cdn", "CacheHitRate"): 92.0, ("frontend", "4XXErrors"): 5.0}, index=index)
+    usual = per_minute(frame, seconds=300)
+    frame.iloc[-5:] = (40.0, 250.0)
+    found = findings(per_minute(frame, seconds=300), usual, window=Window(NOW - timedelta(hours=24), NOW, UTC))
+    assert [(one.signal.metric, one.since, one.now) for one in found] == [
+        ("CacheHitRate", index[-5], 40),
+        ("4XXErrors", index[-5], 50),
+    ]
 
 
 def test_gaps_and_a_single_odd_minute_are_nothing() -> None:
