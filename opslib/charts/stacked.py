@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 OTHER = "other"
+POINTS, NARROW_POINTS = 96, 48  # an area has two edges, and a chart eight areas: more points make a record heavy
 # kind of wait event: its shades, from the one with the most load on; in the order in which they are stacked
 _SHADES = {
     "CPU": ["#0b7a55"],
@@ -40,12 +41,13 @@ def stacked(
 
     frame: index aware times, columns float64 (wait events such as CPU or Lock:tuple have the colours of their kind, and
     their order; others keep theirs; `other` is last), NaN is a gap. `line` is dashed, such as the number of vCPUs; from
-    `since` on the background is shaded. More than 400 points become means, and it says so.
+    `since` on the background is shaded. More than 96 points become means, and it says so.
     """
-    parts, step = thinned(frame[ordered(list(frame.columns))])
-    colours = _colours(list(parts.columns))
+    whole = frame[ordered(list(frame.columns))]
+    colours = _colours(list(whole.columns))
 
     def paint(axes: Any, narrow: bool) -> None:
+        parts, step = thinned(whole, most=NARROW_POINTS if narrow else POINTS)
         if parts.isna().to_numpy().all():  # also for an empty frame
             axes.set(xticks=[], yticks=[])
             axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", color=MUTED, fontsize=12)
@@ -59,7 +61,7 @@ def stacked(
         draw_markers(axes, markers, narrow)
         legend(axes, narrow)
 
-    return draw(title, paint, height=3.1, narrow_height=3.0 + 0.17 * len(parts.columns))
+    return draw(title, paint, height=3.1, narrow_height=3.0 + 0.17 * len(whole.columns))
 
 
 def ordered(columns: list[str]) -> list[str]:

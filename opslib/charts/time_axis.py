@@ -27,7 +27,7 @@ class Marker:
     kind: str = "change"
 
 
-def thinned(frame: pd.DataFrame, step: int = 0) -> tuple[pd.DataFrame, int]:
+def thinned(frame: pd.DataFrame, step: int = 0, *, most: int = MAX_POINTS) -> tuple[pd.DataFrame, int]:
     """Return the frame with a gap wherever times are missing, or as means of `step` seconds where it is too fine."""
     import numpy as np
     import pandas as pd
@@ -36,8 +36,8 @@ def thinned(frame: pd.DataFrame, step: int = 0) -> tuple[pd.DataFrame, int]:
         return frame, 0
     between = np.diff(frame.index.as_unit("s").asi8)
     own, whole = int(np.median(between)), int(between.sum())
-    if not step and whole // max(own, 1) >= MAX_POINTS:
-        step = next((each for each in _STEPS if whole // each + 2 <= MAX_POINTS), whole // (MAX_POINTS - 2) + 1)
+    if not step and whole // max(own, 1) >= most:
+        step = next((each for each in _STEPS if whole // each + 2 <= most), whole // (most - 2) + 1)
     if step > own:
         return frame.resample(f"{step}s").mean(), step
     holes = frame.index[:-1][between > 1.5 * own] + pd.Timedelta(seconds=own)

@@ -82,9 +82,9 @@ def _told(run: Run, window: Window, instance: str, facts: dict[str, Fact], rise:
     )
     most = _last(facts["counters"], COUNTERS[0])
     left, late, crowd = storage(free), surge(lag, least=5.0), surge(used, least=20.0)
-    size_gb = float(about.get("storage_gb", 0))
+    size_gb = disk.size_of(facts["instances"], name)
     clauses = [
-        *said.load_clauses(facts, rise, vcpus, window), *said.connection_clauses(used, most, crowd, window),
+        *said.status_clauses(facts["instances"]), *said.load_clauses(facts, rise, vcpus, window), *said.connection_clauses(used, most, crowd, window),
         *said.storage_clauses(left, size_gb), *said.lag_clauses(lag, late, ", ".join(_replicas(run)), window),
     ]  # fmt: skip
     change = said.change_text(facts["deployments"], [rise, crowd, late], window)
@@ -104,7 +104,7 @@ def _told(run: Run, window: Window, instance: str, facts: dict[str, Fact], rise:
         parts.statements(run, facts["statements"], facts.get("statements_before"), window),
         parts.who(run, facts, rise, window), parts.changes(run, facts, rise, window),
         parts.connections(run, used, most, facts["metrics"], window),
-        disk.storage(run, free, left, size_gb, facts["metrics"], window),
+        disk.storage(run, free, left, facts, name, window),
         disk.replica(run, lag, late, facts["metrics"], window),
     )  # fmt: skip
     sight = Sight.COMPLETE if not reasons else Sight.PARTIAL if seen else Sight(facts["waits"].sight)

@@ -18,6 +18,17 @@ if TYPE_CHECKING:
 
 HOURS, DAYS = 6 * 3600, 3 * 86_400  # storage that is full within these is critical, worth a look
 LATE, FAR = 10.0, 60.0  # seconds of replica lag
+_SHOWN = [
+    "instance",
+    "role",
+    "status",
+    "class",
+    "engine",
+    "storage_gb",
+    "availability",
+    "maintenance_window",
+    "pending",
+]
 
 
 def storage_verdict(left: Storage, size_gb: float) -> Verdict:
@@ -38,14 +49,27 @@ def storage_text(left: Storage, size_gb: float) -> str:
 
 
 def storage(
-    run: Run, free: pd.Series[float], left: Storage | None, size_gb: float, fact: Fact, window: Window
+    run: Run, free: pd.Series[float], left: Storage | None, facts: dict[str, Fact], name: str, window: Window
 ) -> Result:
-    """Show the free space and when there is none."""
+    """Show the instances, and of one whose space goes the free space over time."""
+    instances = facts["instances"].frame
     if left is None:
-        return unseen(fact, "storage")
-    sentence = storage_text(left, size_gb) + "."
-    chart = timeseries((free / GB).to_frame("free storage"), title=sentence, unit="GB", zone=window.zone)
-    return Result("storage", TITLES["storage"], storage_verdict(left, size_gb), sentence, chart=chart, sources=_source(run, window, "FreeStorageSpace"))  # fmt: skip
+        return unseen(facts["metrics"], "storage")
+    size = size_of(facts["instances"], name)
+    sentence, verdict = storage_text(left, size) + ".", storage_verdict(left, size)
+    goes = verdict is not Verdict.OK
+    chart = (
+        timeseries((free / GB).to_frame("free storage"), title=sentence, unit="GB", zone=window.zone) if goes else None
+    )
+    shown = None if instances is None else instances[_SHOWN].rename(columns=lambda column: column.replace("_", " "))
+    reason, sight = ("", Sight.COMPLETE) if size else ("how large the storage is could not be seen", Sight.PARTIAL)
+    return Result("storage", TITLES["storage"], verdict, sentence, sight, reason, table=shown, chart=chart, sources=_source(run, window, "FreeStorageSpace"))  # fmt: skip
+
+
+def size_of(fact: Fact, name: str) -> float:
+    """Return the storage of an instance in GB, 0 when it is not known."""
+    rows = [] if fact.frame is None else list(fact.frame.loc[fact.frame["instance"] == name, "storage_gb"])
+    return float(rows[0]) if rows else 0.0
 
 
 def lag_verdict(seconds: float) -> Verdict:
@@ -65,7 +89,8 @@ def replica(run: Run, lag: pd.Series[float], rise: Surge | None, fact: Fact, win
         f", more than usual since {local(rise.since, window)}" if rise and rise.until is None and now >= LATE else ""
     )
     sentence = f"{', '.join(names)} is {took(now)} behind{since}."
-    chart = timeseries(lag.to_frame("replica lag"), title=sentence, unit="seconds", zone=window.zone)
+    late = lag_verdict(now) is not Verdict.OK
+    chart = timeseries(lag.to_frame("replica lag"), title=sentence, unit="seconds", zone=window.zone) if late else None
     return Result("replica", TITLES["replica"], lag_verdict(now), sentence, Sight.COMPLETE, chart=chart, sources=_source(run, window, "ReplicaLag"))  # fmt: skip
 
 

@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from opslib.window import Window
 
 Clause = tuple[Verdict, str]
+_AT_WORK = {
+    "available",
+    "backing-up",
+    "storage-optimization",
+    "configuring-enhanced-monitoring",
+    "configuring-log-exports",
+}
+_DOWN = {"failed", "stopped", "stopping", "starting", "rebooting", "storage-full", "restore-error", "deleting", "incompatible-network",
+         "incompatible-parameters", "incompatible-restore", "inaccessible-encryption-credentials"}  # fmt: skip
 BLOCKS, BLOCKS_A_ROW = 1_000, 50  # a call that reads more than both has read what an index would have left out
 JUST_BEFORE, SOON = timedelta(minutes=30), timedelta(minutes=2)  # a rise is seen a little after it begins
 _WORST = [Verdict.CRITICAL, Verdict.WARN, Verdict.OK]
@@ -37,6 +46,17 @@ def conclusion(
         else "load not seen"
     )
     return Verdict.OK, f"{name}: {calm}; connections, storage and replica show nothing."
+
+
+def status_clauses(fact: Fact) -> list[Clause]:
+    """Return what is to be said of instances that RDS does not call available."""
+    if fact.frame is None:
+        return []
+    odd = [row for row in fact.frame.itertuples() if row.status not in _AT_WORK]
+    said = [
+        (Verdict.CRITICAL if row.status in _DOWN else Verdict.WARN, f"{row.instance} is {row.status}") for row in odd
+    ]
+    return said + [(Verdict.CRITICAL, f"{name} does not exist") for name in fact.frame.attrs["missing"]]
 
 
 def load_clauses(facts: dict[str, Fact], rise: Surge | None, vcpus: int, window: Window) -> list[Clause]:

@@ -7,10 +7,10 @@ import pytest
 
 import opslib
 from opslib import aws
-from opslib.checks import database, database_live
+from opslib.checks import database, database_live, database_verdict
 from opslib.checks import database_disk as disk
 from opslib.checks.database_story import growth, now_of, storage, surge
-from opslib.run import Run
+from opslib.run import Fact, Run
 from opslib.sandbox.control import Sandbox
 from opslib.sources import metric_answers
 from opslib.sources import performance_insights_api as api
@@ -213,3 +213,14 @@ def test_the_blocker_is_named(no_aws_variables: None) -> None:
     assert locks.verdict == "critical" and locks.facts["waiting"] == "3" and "在庫更新" in locks.sentence
     assert locks.facts["blocker"].removeprefix("pid ") in locks.sentence and "idle in transaction" in locks.sentence
     assert locks.next[0].parameters == {"service": "api"} and "1 idle in a transaction" in sessions.sentence
+
+
+def test_an_instance_that_is_not_available_is_said() -> None:
+    frame = pd.DataFrame({"instance": ["a", "b", "c"], "status": ["available", "storage-full", "modifying"]})
+    frame.attrs["missing"] = ["d"]
+    said = database_verdict.status_clauses(Fact("instances", frame))
+    assert [(str(verdict), text) for verdict, text in said] == [
+        ("critical", "b is storage-full"),
+        ("warn", "c is modifying"),
+        ("critical", "d does not exist"),
+    ]
