@@ -115,7 +115,7 @@ def _told(
         NAME, _title(asked), verdict, _sentence(rows, found, window), sight, reason, facts, sources=(source,),
         next=_next(found, rows), data=("data/findings.csv" if run.folder else "",),
         parts=(parts.unusual(run, found, source, habits is not None), parts.timeline(run, rows, window, source), parts.actors(run, rows, source),
-               parts.logins(run, rows, window, source), parts.operations(run, rows, found, source, named=any(asked.values()))),
+               parts.logins(run, rows, window, source, odd=bool(found["rule"].isin(["password spray", "failed-login burst"]).any())), parts.operations(run, rows, found, source, named=any(asked.values()))),
     )  # fmt: skip
 
 

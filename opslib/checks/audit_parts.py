@@ -91,7 +91,7 @@ def actors(run: Run, rows: pd.DataFrame, source: Source) -> Result:
     )
 
 
-def logins(run: Run, rows: pd.DataFrame, window: Window, source: Source) -> Result:
+def logins(run: Run, rows: pd.DataFrame, window: Window, source: Source, *, odd: bool) -> Result:
     """Show logins over time, ok and failed, and from which networks most failures come."""
     import pandas as pd
 
@@ -106,8 +106,7 @@ def logins(run: Run, rows: pd.DataFrame, window: Window, source: Source) -> Resu
     networks = tried.loc[~good, "ip"].map(lambda ip: audit_story.network_of(str(ip), 16)).value_counts()
     most = f", {networks.iloc[0]:,} of them from {networks.index[0]}" if len(networks) else ""
     sentence = f"{int((~good).sum()):,} of {counted(len(tried), 'login')} failed ({(~good).mean():.0%}){most}."
-    spray = any(True for _ in audit_story.sprays(rows))
-    return Result("logins", PARTS["logins"], Verdict.WARN if spray else Verdict.OK, sentence,
+    return Result("logins", PARTS["logins"], Verdict.WARN if odd else Verdict.OK, sentence,
                   chart=bars(counts, title=sentence, unit="logins", step=step), sources=(source,))  # fmt: skip
 
 

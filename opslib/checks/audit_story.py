@@ -19,7 +19,7 @@ PRIVILEGE = re.compile(r"grant|revoke|\brole|permission|privilege|admin\.create|
 REMOVAL = re.compile(r"delete|destroy|purge|remove|anonymi[sz]e", re.I)
 EXPORT = re.compile(r"export|download|dump", re.I)
 BURST, BURST_MINUTES, AFTER_MINUTES = 10, 10, 15  # failures of one actor, and how soon a success is suspicious
-SPRAYED = {32: 5, 24: 10, 16: 20}  # failing accounts from one address, /24, /16
+SPRAYED = {16: 20, 24: 10, 32: 5}  # failing accounts from one /16, /24, address: the widest first
 MASS, TIMES, KNOWN = 20, 4.0, 5  # operations a day and times the usual; rows that make a history
 COLUMNS = ["severity", "rule", "actor", "first", "last", "rows", "what", "request_id"]
 Finding = dict[str, Any]
@@ -50,16 +50,17 @@ def logins(rows: pd.DataFrame) -> pd.DataFrame:
 def sprays(rows: pd.DataFrame) -> Iterator[Finding]:
     """Find networks from which most logins fail on many accounts: the widest network that is so counts, and who got in."""
     tried = logins(rows)
-    taken: set[str] = set()
-    for prefix in (16, 24, 32):
+    bad, taken = tried["outcome"] != "success", set[str]()
+    for prefix, accounts in SPRAYED.items():
         networks = tried["ip"].map(lambda ip, bits=prefix: network_of(str(ip), bits))
-        for network, frame in tried.groupby(networks):
-            failed = frame[frame["outcome"] != "success"]
-            if not network or failed["actor"].nunique() < SPRAYED[prefix] or len(failed) < 0.5 * len(frame):
-                continue
-            if not any(_within(str(network), wider) for wider in taken):
+        many = tried["actor"][bad].groupby(networks[bad]).nunique()
+        for network in many.index[many >= accounts]:
+            here = networks == network
+            failed = tried[here & bad]
+            known = any(_within(str(network), wider) for wider in taken) if network else True
+            if not known and len(failed) >= 0.5 * here.sum():
                 taken.add(str(network))
-                yield _spray(str(network), frame, failed)
+                yield _spray(str(network), tried[here], failed)
 
 
 def _spray(network: str, frame: pd.DataFrame, failed: pd.DataFrame) -> Finding:
@@ -158,7 +159,7 @@ def firsts(rows: pd.DataFrame, habits: pd.DataFrame) -> Iterator[Finding]:
 def volumes(rows: pd.DataFrame, habits: pd.DataFrame) -> Iterator[Finding]:
     """Find actors who did something far more often than on their usual days: exports from 3, everything else from 20."""
     usual = habits.groupby(["actor", "action"])[["rows", "days"]].sum()
-    for (actor, action), frame in rows.groupby(["actor", "action"]):
+    for (actor, action), frame in rows[rows["actor"].isin(list(habits["actor"]))].groupby(["actor", "action"]):
         if (actor, action) not in usual.index:
             continue
         a_day = float(usual.loc[(actor, action), "rows"] / max(1, usual.loc[(actor, action), "days"]))

@@ -236,8 +236,7 @@ def source(run: Run, window: Window, query: str, frame: pd.DataFrame) -> Source:
     """Return where rows are from: table, replica or primary, how late."""
     late = float(frame.attrs.get("lag_s", 0.0))
     read_from = str(frame.attrs.get("read_from", "primary")) + (f", {late:.0f} s behind" if late >= 1 else "")
-    database = run.environment.database
-    note = f"database {database.dbname if database else ''}, {read_from}"
+    note = f"table job_runs, {read_from}"
     return Source("PostgreSQL", run.identity.account, run.environment.region, window.text(), query_text(query), note)
 
 

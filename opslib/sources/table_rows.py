@@ -55,9 +55,8 @@ def _read(environment: Environment, read: Any) -> pd.DataFrame:
         try:
             with database.connect(environment, replica=True) as connection:
                 lag = database.ask(connection, "replica_lag", {}).iloc[0]
-                return _told(
-                    read(connection), "replica" if lag["replica"] else "primary", float(lag["lag_s"]), problems
-                )
+                behind = float("nan") if lag["lag_s"] is None else float(lag["lag_s"])
+                return _told(read(connection), "replica" if lag["replica"] else "primary", behind, problems)
         except DatabaseError as error:
             if error.sight == "denied":
                 raise
@@ -67,7 +66,8 @@ def _read(environment: Environment, read: Any) -> pd.DataFrame:
 
 
 def _told(frame: pd.DataFrame, read_from: str, lag_s: float, problems: list[str]) -> pd.DataFrame:
-    late = [f"the replica is {lag_s:.0f} s behind: newer rows are not in it yet"] if lag_s > LATE_SECONDS else []
+    span = f"{lag_s:.0f} s" if lag_s == lag_s else "an unknown time"  # unknown: it has replayed nothing since its start
+    late = [] if lag_s <= LATE_SECONDS else [f"the replica is {span} behind: newer rows are not in it yet"]
     frame.attrs.update(read_from=read_from, lag_s=lag_s, problems=[*frame.attrs["problems"], *problems, *late])
     return frame
 
