@@ -24,6 +24,12 @@ POOR, BAD, FELL = 80.0, 60.0, 8.0  # percent; and percentage points below what i
 FULL_FROM, MANY = 95.0, 100  # percent; keys a minute
 
 
+def _part(
+    name: str, verdict: Verdict, sentence: str, sight: Sight = Sight.COMPLETE, reason: str = "", **more: Any
+) -> Result:
+    return Result(name, PARTS[name], verdict, sentence, sight, reason, **more)
+
+
 def share(frame: pd.DataFrame) -> float:
     """Return the hit rate over all rows, in percent, from the sums: misses over what was asked."""
     known = frame[[RATE, MISSES]].dropna()
@@ -45,9 +51,8 @@ def every(run: Run, facts: dict[str, Fact], whole: pd.DataFrame, window: Window,
     def chart(name: str, metric: str, unit: str, sentence: str, high: bool, **more: Any) -> Result:
         lines = _by_node(nodes, whole, metric)
         drawn = timeseries(lines, title=sentence, unit=unit, markers=markers, zone=run.environment.zone, **more)
-        return Result(
+        return _part(
             name,
-            PARTS[name],
             Verdict.WARN if high else Verdict.OK,
             sentence,
             chart=drawn,
@@ -83,9 +88,8 @@ def _by_node(nodes: pd.DataFrame | None, whole: pd.DataFrame, metric: str) -> pd
 def _database(run: Run, fact: Fact, window: Window) -> Result:
     series, name = fact.frame, "database"
     if series is None or ("database", "ReadIOPS") not in series:
-        return Result(
+        return _part(
             name,
-            PARTS[name],
             Verdict.UNKNOWN,
             "What the database reads is not known.",
             Sight.NO_DATA,
@@ -99,9 +103,7 @@ def _database(run: Run, fact: Fact, window: Window) -> Result:
         unit="reads a second",
         zone=run.environment.zone,
     )
-    return Result(
-        name, PARTS[name], Verdict.OK, sentence, chart=drawn, sources=(source(run, window, "AWS/RDS ReadIOPS"),)
-    )
+    return _part(name, Verdict.OK, sentence, chart=drawn, sources=(source(run, window, "AWS/RDS ReadIOPS"),))
 
 
 def _nodes(run: Run, fact: Fact, window: Window) -> Result:
@@ -115,7 +117,7 @@ def _nodes(run: Run, fact: Fact, window: Window) -> Result:
         + "."
     )
     shown = frame.assign(**{FLAG: odd}) if len(frame) else None
-    return Result(name, PARTS[name], Verdict.WARN if odd.any() else Verdict.OK, sentence, table=shown,
+    return _part(name, Verdict.WARN if odd.any() else Verdict.OK, sentence, table=shown,
                   sources=(source(run, window, "elasticache:DescribeCacheClusters, DescribeReplicationGroups"),))  # fmt: skip
 
 
@@ -134,9 +136,8 @@ def _events(run: Run, fact: Fact, window: Window) -> Result:
         if len(frame)
         else "Nothing happened to the cache in the window."
     )
-    return Result(
+    return _part(
         name,
-        PARTS[name],
         Verdict.OK,
         sentence,
         table=shown if len(shown) else None,
@@ -146,7 +147,7 @@ def _events(run: Run, fact: Fact, window: Window) -> Result:
 
 def _unseen(name: str, fact: Fact) -> Result:
     why = fact.error.what if fact.error else "no answer"
-    return Result(name, PARTS[name], Verdict.UNKNOWN, "This could not be seen.", Sight(fact.sight), why)
+    return _part(name, Verdict.UNKNOWN, "This could not be seen.", Sight(fact.sight), why)
 
 
 def nothing(why: str, fix: str, sight: str = "no_data") -> Result:

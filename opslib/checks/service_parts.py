@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from opslib.charts.timeseries import Marker, timeseries
@@ -22,9 +23,15 @@ PARTS = {
     "memory": "Memory", "cpu": "CPU", "events": "What ECS says", "targets": "Targets of the load balancer",
 }  # fmt: skip
 ROUTINE = ("has reached a steady state", "registered", "deregistered", "has begun draining")
-SHOWN = 24
+_TASK = re.compile(r"\(task ([0-9a-f]{12})[0-9a-f]+\)")
 _LIMIT = {"memory": story.FULL_FROM, "cpu": story.BUSY_FROM}
 _METRIC = {"memory": "MemoryUtilization", "cpu": "CPUUtilization"}
+
+
+def _part(
+    name: str, verdict: Verdict, sentence: str, sight: Sight = Sight.COMPLETE, reason: str = "", **more: Any
+) -> Result:
+    return Result(name, PARTS[name], verdict, sentence, sight, reason, **more)
 
 
 def blind(fact: Fact, name: str) -> Result:
@@ -58,9 +65,7 @@ def services(run: Run, judged: pd.DataFrame, window: Window) -> Result:
 
     name = "services"
     if not len(judged):
-        return Result(
-            name, PARTS[name], Verdict.UNKNOWN, "There is no service.", Sight.NO_DATA, "nothing is configured"
-        )
+        return _part(name, Verdict.UNKNOWN, "There is no service.", Sight.NO_DATA, "nothing is configured")
     shown = pd.DataFrame({
         "service": judged["service"], "state": judged["state"], "tasks": [f"{row.running} of {row.desired}" for row in judged.itertuples()],
         "failed": judged["ended_badly"], "memory %": judged["memory"].round(0), "CPU %": judged["cpu"].round(0),
@@ -74,13 +79,8 @@ def services(run: Run, judged: pd.DataFrame, window: Window) -> Result:
         else "Every service is as wanted."
     )
     verdict = Verdict(off["verdict"].iloc[0]) if len(off) else Verdict.OK
-    return Result(
-        name,
-        PARTS[name],
-        verdict,
-        sentence,
-        table=shown,
-        sources=(source(run, window, "ecs:DescribeServices, CloudWatch"),),
+    return _part(
+        name, verdict, sentence, table=shown, sources=(source(run, window, "ecs:DescribeServices, CloudWatch"),)
     )
 
 
@@ -104,14 +104,9 @@ def stopped(run: Run, frame: pd.DataFrame, fact: Fact, window: Window) -> Result
     by = [f"{count} of {each}" for each, count in frame.loc[bad, "service"].value_counts().items()]
     sentence += f": {listed(by)}." if by else "."
     verdict = Verdict.CRITICAL if bad.sum() > 1 else Verdict.WARN if bad.any() else Verdict.OK
-    table = shown.head(SHOWN) if len(shown) else None
-    return Result(
-        name,
-        PARTS[name],
-        verdict,
-        sentence,
-        table=table,
-        sources=(source(run, window, "ecs:ListTasks, DescribeTasks", note),),
+    table = shown if len(shown) else None
+    return _part(
+        name, verdict, sentence, table=table, sources=(source(run, window, "ecs:ListTasks, DescribeTasks", note),)
     )
 
 
@@ -125,11 +120,11 @@ def words(run: Run, fact: Fact, window: Window) -> Result:
     if fact.error is not None:
         return unseen(name, fact)
     if fact.frame is None:
-        return Result(name, PARTS[name], Verdict.OK, "No task failed: there is nothing to read.")
+        return _part(name, Verdict.OK, "No task failed: there is nothing to read.")
     where = Source("CloudWatch Logs Insights", run.identity.account, run.environment.region, window.text(),
                    str(fact.frame.attrs["query"]), usd=float(fact.frame.attrs["usd"]))  # fmt: skip
     if not len(fact.frame):
-        return Result(name, PARTS[name], Verdict.UNKNOWN, "The failed tasks wrote nothing.", Sight.NO_DATA,
+        return _part(name, Verdict.UNKNOWN, "The failed tasks wrote nothing.", Sight.NO_DATA,
                       "no line in their log streams: look whether the image could be pulled", sources=(where,))  # fmt: skip
     last = fact.frame.groupby("task", sort=False).head(3)
     last = last.assign(said=last["error_message"].where(last["error_message"] != "", last["message"]))
@@ -147,7 +142,7 @@ def words(run: Run, fact: Fact, window: Window) -> Result:
     sentence = (
         f"{most['tasks']} of {counted(last['task'].nunique(), 'task')} ended with: {shortened(most['said'], 140)}"
     )
-    return Result(name, PARTS[name], Verdict.WARN, sentence, table=shown.head(SHOWN), sources=(where,))
+    return _part(name, Verdict.WARN, sentence, table=shown, sources=(where,))
 
 
 def deployments(run: Run, frame: pd.DataFrame, fact: Fact, window: Window) -> Result:
@@ -171,7 +166,7 @@ def deployments(run: Run, frame: pd.DataFrame, fact: Fact, window: Window) -> Re
         f"{counted(len(frame), 'deployment')}: {listed(told)}." if len(frame) else "Nothing was deployed in the window."
     )
     api = "ecs:ListServiceDeployments, DescribeServiceRevisions"
-    return Result(name, PARTS[name], Verdict.WARN if back.any() else Verdict.OK, sentence, table=shown if len(shown) else None,
+    return _part(name, Verdict.WARN if back.any() else Verdict.OK, sentence, table=shown if len(shown) else None,
                   sources=(source(run, window, api),))  # fmt: skip
 
 
@@ -184,13 +179,8 @@ def load(
     off = list(judged.loc[judged["verdict"] != story.OK, "service"]) if len(judged) else []
     chosen = [each for each in (off or list(judged["service"])) if (each, _METRIC[name]) in series.columns]
     if not chosen:
-        return Result(
-            name,
-            PARTS[name],
-            Verdict.UNKNOWN,
-            f"There is no {PARTS[name]} to show.",
-            Sight.NO_DATA,
-            "CloudWatch has no point",
+        return _part(
+            name, Verdict.UNKNOWN, f"There is no {PARTS[name]} to show.", Sight.NO_DATA, "CloudWatch has no point"
         )
     lines = series[[(each, _METRIC[name]) for each in chosen]].set_axis(chosen, axis=1)
     latest = lines.tail(story.LATEST).mean()
@@ -207,14 +197,7 @@ def load(
         zone=run.environment.zone,
     )
     api = f"AWS/ECS {_METRIC[name]}, mean of the tasks"
-    return Result(
-        name,
-        PARTS[name],
-        Verdict.WARN if high else Verdict.OK,
-        sentence,
-        chart=chart,
-        sources=(source(run, window, api),),
-    )
+    return _part(name, Verdict.WARN if high else Verdict.OK, sentence, chart=chart, sources=(source(run, window, api),))
 
 
 def _markers(frames: dict[str, pd.DataFrame], chosen: list[str]) -> list[Marker]:
@@ -242,12 +225,12 @@ def events(run: Run, frame: pd.DataFrame, fact: Fact, window: Window) -> Result:
     unable = telling["message"].str.contains("unable to|failed|rolling back", case=False)
     shown = pd.DataFrame({
         f"at ({run.environment.timezone})": times(run, telling["at"], seconds=True), "service": telling["service"],
-        "message": [shortened(text, 220) for text in telling["message"]], FLAG: unable,
+        "message": [shortened(_TASK.sub(r"(task \1)", text), 220) for text in telling["message"]], FLAG: unable,
     })  # fmt: skip
     sentence = f"{counted(len(frame), 'event')}, {len(telling)} of them more than routine" + (
         f"; the gravest: {telling.loc[unable, 'service'].iloc[0]} {shortened(telling.loc[unable, 'message'].iloc[0], 90)}" if unable.any() else "."
     )  # fmt: skip
-    return Result(name, PARTS[name], Verdict.WARN if unable.any() else Verdict.OK, sentence, table=shown.head(SHOWN) if len(shown) else None,
+    return _part(name, Verdict.WARN if unable.any() else Verdict.OK, sentence, table=shown if len(shown) else None,
                   sources=(source(run, window, "ecs:DescribeServices", "100 events a service"),))  # fmt: skip
 
 
@@ -257,12 +240,12 @@ def targets(run: Run, frame: pd.DataFrame, fact: Fact, window: Window) -> Result
     if fact.error is not None:
         return unseen(name, fact)
     if not len(frame):
-        return Result(name, PARTS[name], Verdict.OK, "No target group is configured, or it has no target.")
+        return _part(name, Verdict.OK, "No target group is configured, or it has no target.")
     bad = ~frame["state"].isin(["healthy", "initial", "draining"])
     counts = [f"{count} {state}" for state, count in frame["state"].value_counts().items()]
     sentence = f"{counted(len(frame), 'target')} of the load balancer: {listed(counts)}."
     shown = frame.assign(**{FLAG: bad}) if bad.any() else None
-    return Result(name, PARTS[name], Verdict.WARN if bad.any() else Verdict.OK, sentence, table=shown,
+    return _part(name, Verdict.WARN if bad.any() else Verdict.OK, sentence, table=shown,
                   sources=(source(run, window, "elasticloadbalancing:DescribeTargetHealth"),))  # fmt: skip
 
 
@@ -270,7 +253,7 @@ def unseen(name: str, fact: Fact) -> Result:
     """Return a part whose source did not answer."""
     error = fact.error
     why = f"{error.what}: {error.why}" if error and error.why else error.what if error else "no answer"
-    return Result(name, PARTS[name], Verdict.UNKNOWN, "This could not be seen.", Sight(fact.sight), why)
+    return _part(name, Verdict.UNKNOWN, "This could not be seen.", Sight(fact.sight), why)
 
 
 def times(run: Run, column: Any, *, seconds: bool = False) -> list[str]:
