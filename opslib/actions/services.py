@@ -30,7 +30,7 @@ def restart(run: Run, *, service: str, way: str = "deployment", alarm: str = "")
     if way not in WAYS:
         raise ParameterError(f"way={way!r} is not known", fix=f"one of {', '.join(WAYS)}")
     environment = run.environment
-    _check_name(environment, service)
+    check_name(environment, service)
     found = state.read(environment, service, tasks=True)
     rings = state.alarm(environment, alarm)
     planned = _deployment(environment, found) if way == "deployment" else _one_by_one(environment, found)
@@ -43,7 +43,8 @@ def restart(run: Run, *, service: str, way: str = "deployment", alarm: str = "")
     )  # fmt: skip
 
 
-def _check_name(environment: Environment, service: str) -> None:
+def check_name(environment: Environment, service: str) -> None:
+    """Raise ParameterError with the nearest name when the configuration has no such service."""
     known = environment.services.names
     if not environment.services.cluster or service not in known:
         near = difflib.get_close_matches(service, known, 1)

@@ -14,8 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from opslib import aws, database
-from opslib import run as runs
+from opslib import database
 from opslib.actions import data, data_rows, sql_guard
 from opslib.applying import carry_out
 from opslib.errors import ParameterError, Refused
@@ -31,24 +30,14 @@ FIX = "update orders set status = 'cancelled' where id in (3000011, 3000012, 300
 
 
 @pytest.fixture(scope="module")
-def live() -> Iterator[Sandbox]:
-    with Sandbox(clock="running", scenario="quiet-day") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def owner(live: Sandbox) -> Iterator[Any]:
     with psycopg.connect(**live.postgres_dsn("shop_owner"), autocommit=True) as connection:
         yield connection
 
 
-@pytest.fixture
-def run(live: Sandbox, owner: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setenv("OPSLIB_SANDBOX", str(live.directory))
-    monkeypatch.setenv("OPSLIB_REPORTS", str(tmp_path))
+@pytest.fixture(autouse=True)
+def paid(owner: Any) -> None:
     owner.execute("update orders set status = 'paid', total_yen = 1000 where id = any(%s)", [list(IDS)])
-    aws.forget()
-    return runs.start()
 
 
 def applied(plan: Plan) -> Result:

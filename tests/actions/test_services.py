@@ -2,60 +2,18 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterator
-from contextlib import redirect_stdout
+from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
-from opslib import aws
-from opslib import run as runs
 from opslib.actions import ecs_state, services
-from opslib.applying import carry_out
 from opslib.errors import ParameterError, Refused
 from opslib.journal import Journal
 from opslib.plan import Plan
 from opslib.result import Result
 from opslib.run import Run
 from opslib.sandbox.control import Sandbox
-from opslib.stepping import Work
-
-
-@pytest.fixture(scope="module")
-def live() -> Iterator[Sandbox]:
-    with Sandbox(clock="running", scenario="quiet-day") as running:
-        yield running
-
-
-@pytest.fixture
-def run(live: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    monkeypatch.setenv("OPSLIB_SANDBOX", str(live.directory))
-    monkeypatch.setenv("OPSLIB_REPORTS", str(tmp_path))
-    live.advance("30m")  # whatever an earlier test began has come to its end
-    aws.forget()
-    yield runs.start()
-    live.clear_faults()
-
-
-@pytest.fixture
-def applied(live: Sandbox) -> Callable[..., Result]:
-    """Carry a plan out; each wait steps the sandbox's clock, and `meanwhile` is done once, at the first wait."""
-
-    def apply(plan: Plan, meanwhile: Callable[[], object] | None = None) -> Result:
-        waiting = [meanwhile] if meanwhile else []
-
-        def pause(seconds: float) -> None:
-            live.advance(seconds)
-            if waiting:
-                waiting.pop()()
-
-        assert plan.run is not None
-        with redirect_stdout(io.StringIO()):
-            return carry_out(Work(plan, plan.run.environment, "a test", pause=pause))
-
-    return apply
 
 
 def condition(plan: Plan, what: str) -> bool:
