@@ -19,7 +19,7 @@ from opslib.errors import ConfigError, SandboxDown, WindowError
 from opslib.window import zone_named
 
 FILE_NAME = "opslib.toml"
-EXAMPLE = "README.md, section “A real account”, has one to copy"
+EXAMPLE = "`opslib init` writes one from what an account has"
 
 
 def _zone_name(name: str) -> str:

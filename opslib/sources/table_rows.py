@@ -53,14 +53,14 @@ def _read(environment: Environment, read: Any) -> pd.DataFrame:
     problems: list[str] = []
     if environment.database and environment.database.replica_host:
         try:
-            with database.connect(environment, replica=True) as connection:
+            connection = database.connect(environment, replica=True)
+        except DatabaseError as error:
+            problems.append(f"the replica could not be read, the primary was: {error.why or error.what}")
+        else:  # what it refuses or is too slow for is not asked of the primary again
+            with connection:
                 lag = database.ask(connection, "replica_lag", {}).iloc[0]
                 behind = float("nan") if lag["lag_s"] is None else float(lag["lag_s"])
                 return _told(read(connection), "replica" if lag["replica"] else "primary", behind, problems)
-        except DatabaseError as error:
-            if error.sight == "denied":
-                raise
-            problems.append(f"the replica could not be read, the primary was: {error.why or error.what}")
     with database.connect(environment) as connection:
         return _told(read(connection), "primary", 0.0, problems)
 

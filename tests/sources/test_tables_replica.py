@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from opslib import config
 from opslib.sandbox.control import Sandbox
@@ -52,3 +53,23 @@ def test_a_late_replica_is_said(env: config.Environment, monkeypatch: pytest.Mon
         finally:
             replica.execute("select pg_wal_replay_resume()")
     assert not rows.attrs["lag_s"] <= 0 and "behind: newer rows are not in it yet" in rows.attrs["problems"][0]
+
+
+def test_a_replica_that_receives_nothing_is_not_up_to_date(
+    env: config.Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_rows, "LATE_SECONDS", 0.0)
+    assert env.database
+    with superuser(env, env.database.replica_port) as replica:
+        kept = replica.execute("show primary_conninfo").fetchone()
+        assert kept
+        replica.execute("alter system set primary_conninfo = ''")
+        replica.execute("select pg_reload_conf()")
+        try:
+            alone = "select not exists (select 1 from pg_stat_wal_receiver)"
+            assert any(replica.execute(alone).fetchone() == (True,) for _ in range(100_000))
+            rows = jobs.runs(env, window=HOUR)
+        finally:
+            replica.execute(sql.SQL("alter system set primary_conninfo = {}").format(sql.Literal(kept[0])))
+            replica.execute("select pg_reload_conf()")
+    assert "behind: newer rows are not in it yet" in rows.attrs["problems"][0]
