@@ -47,6 +47,8 @@ def look(run: Run, *, report: str = "") -> Result:
         stopped_tasks=partial(ecs.stopped_tasks, run.environment, window=incident_series.span(incident)),
         alarm_history=partial(alarms.history, run.environment, window=incident),
     )
+    run.usd += sum(float(fact.frame.attrs.get("usd", 0.0)) for name, fact in facts.items()
+                   if name.startswith("metrics") and fact.frame is not None)  # fmt: skip
     series = incident_series.assembled(run, facts, incident)
     if not len(series.columns) or not (series.index >= incident.start).any():
         return run.record(_blind(run, point, facts))
