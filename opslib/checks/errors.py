@@ -128,11 +128,16 @@ def _shown(chosen: pd.DataFrame, story: Story, window: Window) -> pd.DataFrame:
 
 
 def _course(run: Run, story: Story, window: Window, source: Source) -> Result:
+    import pandas as pd
+
     chosen = story.off.head(SHOWN) if len(story.off) else story.patterns.head(SHOWN)
     if not len(story.bins):
         return Result("course", "When?", Verdict.OK, "No error line to draw.", sources=(source,))
-    drawn = story.bins[list(chosen.index)]
-    drawn.columns = [f"{row.service}: {row.kind or row.pattern[:40]}" for row in chosen.itertuples()]
+    named: dict[str, Any] = {}  # patterns of one kind are one line
+    for row in chosen.itertuples():
+        name = f"{row.service}: {row.kind or row.pattern[:40]}"
+        named[name] = named.get(name, 0) + story.bins[row.Index]
+    drawn = pd.DataFrame(named)
     peak = drawn.sum(axis=1)
     sentence = f"Most lines were written at {local(peak.idxmax(), window)}: {int(peak.max()):,} of {int(peak.sum()):,} of what is drawn."
     chart = timeseries(drawn, title=sentence, unit="lines", zone=run.environment.zone)
