@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from opslib import aws, frames
-from opslib.errors import SourceError
+from opslib.errors import OpsError
+from opslib.sources import regions
 from opslib.sources.metric_queries import table
 
 if TYPE_CHECKING:
@@ -83,17 +83,16 @@ def _everywhere(
     environment: Environment, ask: Callable[[str], Iterator[dict[str, Any]]]
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Ask every region that metrics come from, at once; a region that fails is a problem, all of them an error."""
-    regions = sorted({metric.region for metric in table(environment)} | {""})
+    places = sorted({metric.region for metric in table(environment)} | {""})
     rows: list[dict[str, Any]] = []
-    errors: dict[str, SourceError] = {}
-    with ThreadPoolExecutor(max_workers=len(regions)) as pool:
-        waiting = {region: pool.submit(lambda place: list(ask(place)), region) for region in regions}
-        for region, future in waiting.items():
-            try:
-                rows += future.result()
-            except SourceError as error:
-                errors[region or environment.region] = error
-    if len(errors) == len(regions):
+    errors: dict[str, OpsError] = {}
+    answers = regions.at_once({place: lambda place=place: list(ask(place)) for place in places})  # type: ignore[misc]
+    for place, answer in answers.items():
+        if isinstance(answer, OpsError):
+            errors[place or environment.region] = answer
+        else:
+            rows += answer
+    if len(errors) == len(places):
         raise next(iter(errors.values()))
     return rows, [f"alarms of {region}: {error.what}" for region, error in errors.items()]
 

@@ -6,13 +6,15 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opslib import aws
-from opslib.errors import OpsError, SourceError
+from opslib.errors import OpsError
+from opslib.sources import regions
 from opslib.sources.metric_queries import POINTS_A_CALL, Metric, batches, queries
 
 if TYPE_CHECKING:
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
 USD_PER_METRIC = 0.01 / 1000  # of each page asked for; expressions are free
 REMEMBERED_SECONDS = 300
-CALLS_AT_ONCE = 8
 _STATUS = {
     "PartialData": "only a part of its points was answered",
     "InternalError": "CloudWatch failed on it twice (InternalError)",
@@ -74,48 +75,39 @@ def readings(
 
 
 def _ask_all(environment: Environment, grid: Grid, waiting: Mapping[Metric, Future[Reading]]) -> list[int]:
-    """Answer every future, each region's batches at once, and return how many metrics each call asked for."""
-    regions: dict[str, list[Metric]] = defaultdict(list)
+    """Answer every future, whatever happens, each region's batches at once; return how many metrics each call asked for."""
+    by_region: dict[str, list[Metric]] = defaultdict(list)
     for metric in waiting:
-        regions[metric.region].append(metric)
-    work = [(region, batch) for region, metrics in regions.items() for batch in batches(metrics, points=grid.points)]
+        by_region[metric.region].append(metric)
     spent: list[int] = []
-    with ThreadPoolExecutor(max_workers=CALLS_AT_ONCE) as pool:
-        for region, batch in work:
-            pool.submit(_answer, environment, region, batch, grid, waiting, spent)
-    return spent
+    work = {
+        (region, tuple(batch)): partial(_answer, environment, region, batch, grid, spent)
+        for region, metrics in by_region.items()
+        for batch in batches(metrics, points=grid.points)
+    }
+    for (region, batch), answer in regions.at_once(work).items():
+        for metric in batch:
+            if isinstance(answer, OpsError):
+                problem = f"{region or environment.region}: {answer.what}"
+                waiting[metric].set_result(Reading(problem=problem, error=answer))
+            else:
+                waiting[metric].set_result(answer[metric])
+    return list(spent)
 
 
 def _answer(
-    environment: Environment, region: str, batch: Sequence[Metric], grid: Grid,
-    waiting: Mapping[Metric, Future[Reading]], spent: list[int],
-) -> None:  # fmt: skip
-    """Ask one batch and answer its futures, whatever happens; what CloudWatch itself failed on is asked once more."""
+    environment: Environment, region: str, batch: Sequence[Metric], grid: Grid, spent: list[int]
+) -> dict[Metric, Reading]:
+    """Ask one batch; what CloudWatch itself failed on is asked once more."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
     try:
         client = aws.client(environment, "cloudwatch", region=region)
         found = _read(client, batch, grid, spent)
         again = [metric for metric in batch if found[metric].problem == _STATUS["InternalError"]]
-        if again:
-            found |= _read(client, again, grid, spent)
-    except BaseException as error:
-        reading = _unanswered(error, environment, region)
-        found = dict.fromkeys(batch, reading)
-    for metric in batch:
-        waiting[metric].set_result(found[metric])
-
-
-def _unanswered(error: BaseException, environment: Environment, region: str) -> Reading:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    if isinstance(error, BotoCoreError | ClientError):
-        error = aws.explain(error, environment)
-    if not isinstance(error, OpsError):
-        error = SourceError(
-            "reading metrics broke unexpectedly",
-            why=f"{type(error).__name__}: {error}",
-            fix="tell the authors of opslib",
-        )
-    return Reading(problem=f"{region or environment.region}: {error.what}", error=error)
+        return found | (_read(client, again, grid, spent) if again else {})
+    except (BotoCoreError, ClientError) as error:
+        raise aws.explain(error, environment) from None
 
 
 def _read(client: Any, batch: Sequence[Metric], grid: Grid, spent: list[int]) -> dict[Metric, Reading]:

@@ -1,5 +1,6 @@
 """What the sandbox's metrics come to in a frame: against its own numbers read one by one, and with parts of AWS failing."""
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from opslib import aws, config, frames
 from opslib.errors import ParameterError, SourceError
 from opslib.sandbox.control import Sandbox, add_fault, clear_faults
-from opslib.sources import metric_answers, metric_queries, metrics
+from opslib.sources import metric_answers, metric_queries, metrics, regions
 from opslib.window import Window, parse
 
 NOW = datetime(2026, 11, 5, 2, 40, tzinfo=UTC)
@@ -271,6 +272,35 @@ def test_one_region_denied_leaves_the_other(environment: config.Environment, mon
     with pytest.raises(SourceError, match="denied") as error:
         metrics.series(environment, window=HOURS, components=("cdn",))
     assert error.value.sight == "denied"
+
+
+def test_one_region_that_hangs_leaves_the_other(
+    environment: config.Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, over = aws.client, threading.Event()
+
+    def client(given: Any, service: str, *, region: str = "") -> Any:
+        if region == "us-east-1":
+            over.wait(60)
+        return real(given, service, region=region)
+
+    monkeypatch.setattr(aws, "client", client)
+    monkeypatch.setattr(regions, "LATE_SECONDS", 2.0)
+    try:
+        frame = metrics.series(environment, window=HOURS, components=("database", "cdn"))
+        assert ("database", "DBLoad") in frame
+        assert "cdn Requests: us-east-1: no answer in 2 s" in frame.attrs["problems"]
+    finally:
+        over.set()
+
+
+def test_what_breaks_in_a_call_is_said() -> None:
+    def broken() -> int:
+        raise ZeroDivisionError("by hand")
+
+    answers = regions.at_once({"a": lambda: 1, "b": broken})
+    assert answers["a"] == 1 and "ZeroDivisionError: by hand" in answers["b"].why
+    assert regions.at_once({}) == {}
 
 
 def test_a_denied_call_is_asked_anew_when_it_is_allowed(sandbox: Sandbox, environment: config.Environment) -> None:
