@@ -1,4 +1,4 @@
-"""A database at this very moment: who holds the locks that others wait for, and what its sessions do."""
+"""A database at this very moment: locks, sessions, replication, and the statements since the last reset."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from opslib.run import Fact, Run
 
 LOCKS, SESSIONS = "database-locks", "database-sessions"
+STATEMENTS, REPLICATION = "database-statements", "database-replication"
+SLOT_WARN, SLOT_CRITICAL = 1e9, 1e10  # bytes of the log that a slot keeps and nobody reads
 QUEUE, PATIENCE, ABANDONED = 3, 10.0, 60.0  # sessions; seconds of waiting; seconds idle in a transaction
 RESTART = "3-remediate/restart-service"
 
@@ -122,3 +124,83 @@ def _unseen(fact: Fact, name: str, title: str) -> Result:
 def _source(run: Run, query: str) -> Source:
     database = run.environment.database
     return Source("PostgreSQL", query=query_text(query), note=f"database {database.dbname}, the primary" if database else "")  # fmt: skip
+
+
+def statements(run: Run) -> Result:
+    """Say which statements took the most time since the statistics were last reset: what is left without Performance Insights."""
+    fact = run.facts(statement_totals=partial(postgres.statements, run.environment))["statement_totals"]
+    if fact.frame is None:
+        return run.record(_unseen(fact, STATEMENTS, "Statements in total"))
+    import pandas as pd
+
+    frame = fact.frame
+    sight, reason = _seen(frame)
+    source = (_source(run, "pg_statements"),)
+    if not len(frame):
+        return run.record(Result(STATEMENTS, "Statements in total", Verdict.OK, "No statement was counted.", sight, reason, sources=source))  # fmt: skip
+    total, first = float(frame["total_ms"].sum()), frame.iloc[0]
+    shown = pd.DataFrame({
+        "statement": [_text(text, 300) for text in frame["query"]], "user": frame["user"], "share %": (100 * frame["total_ms"] / total).round(1),
+        "calls": frame["calls"], "ms a call": frame["mean_ms"].round(2), "at most ms": frame["max_ms"].round(1),
+        "rows a call": (frame["rows"] / frame["calls"]).round(1), "blocks a call": ((frame["hit"] + frame["read"]) / frame["calls"]).round(0),
+    })  # fmt: skip
+    share = first["total_ms"] / total if total else 0.0
+    sentence = f"Since {first['since']:%Y-%m-%d %H:%M} UTC {share:.0%} of the time of the {len(frame)} busiest statements went to “{_text(first['query'], 90)}”."
+    return run.record(Result(STATEMENTS, "Statements in total", Verdict.OK, sentence, sight, reason, table=shown, sources=source, data=("data/statement_totals.csv" if run.folder else "",)))  # fmt: skip
+
+
+def replication(run: Run) -> Result:
+    """Say which standbys follow, how far they are behind in bytes, and how much of the log each slot keeps on the disk.
+
+    Critical: a slot that nobody reads keeps more than 10 GB, or has lost what its reader needs; warn: more than 1 GB.
+    """
+    facts = run.facts(standbys=partial(postgres.standbys, run.environment))
+    if run.environment.database and run.environment.database.replica_host:
+        facts |= run.facts(replica_lag=partial(postgres.replica_lag, run.environment))
+    frame = facts["standbys"].frame
+    if frame is None:
+        return run.record(_unseen(facts["standbys"], REPLICATION, "Replication"))
+    lag = facts.get("replica_lag")
+    problems = list(frame.attrs["problems"]) + ([f"the replica: {lag.error.what}"] if lag and lag.error else [])
+    idle = frame[frame["state"] == "inactive"]
+    kept = float(idle["kept_bytes"].max()) if len(idle) else 0.0
+    lost = frame[frame["wal_status"].isin(["unreserved", "lost"])]
+    verdict = (
+        Verdict.CRITICAL if kept > SLOT_CRITICAL or len(lost) else Verdict.WARN if kept > SLOT_WARN else Verdict.OK
+    )
+    said = [
+        f"{row.name} is {_size(row.behind_bytes)} behind"
+        for row in frame[frame["state"] != "inactive"].itertuples(index=False)
+    ]
+    said += [
+        f"nobody reads slot {row.slot}, which keeps {_size(row.kept_bytes)} of the log on the disk"
+        for row in idle.itertuples()
+    ]
+    said += [f"slot {row.slot} is {row.wal_status}: its reader must be made anew" for row in lost.itertuples()]
+    if lag and lag.frame is not None:
+        said += [f"the replica itself says it is {_size(float(lag.frame['behind_bytes'].iloc[0]))}, {took(float(lag.frame['lag_s'].iloc[0]))} behind"]  # fmt: skip
+    sentence = ("; ".join(said) or "Nobody follows this server, and no slot keeps its log") + "."
+    return run.record(
+        Result(REPLICATION, "Replication", verdict, sentence, Sight.PARTIAL if problems else Sight.COMPLETE,
+               "; ".join(problems), table=_slots(frame) if len(frame) else None, sources=(_source(run, "pg_standbys"),))
+    )  # fmt: skip
+
+
+def _slots(frame: pd.DataFrame) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame({
+        "standby": frame["name"], "state": frame["state"], "behind": [_size(value) for value in frame["behind_bytes"]],
+        "replay": [took(value) for value in frame["replay_lag_s"]], "slot": frame["slot"],
+        "keeps": [_size(value) for value in frame["kept_bytes"]], "log": frame["wal_status"],
+    })  # fmt: skip
+
+
+def _size(count: float) -> str:
+    """Return bytes as 264 bytes, 12 MB or 3.1 GB."""
+    if count != count:
+        return "–"
+    for size, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count:.0f} bytes"

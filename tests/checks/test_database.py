@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pandas as pd
+import psycopg
 import pytest
 
 import opslib
@@ -224,3 +225,21 @@ def test_an_instance_that_is_not_available_is_said() -> None:
         ("warn", "c is modifying"),
         ("critical", "d does not exist"),
     ]
+
+
+def test_a_slot_that_nobody_reads_fills_the_disk(no_aws_variables: None) -> None:
+    with Sandbox(replica=True) as running, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPSLIB_SANDBOX", str(running.directory))
+        _forget()
+        run = opslib.start(env="sandbox")
+        calm = database_live.replication(run)
+        with psycopg.connect(**running.postgres_dsn("postgres"), autocommit=True) as connection:
+            connection.execute("select pg_create_physical_replication_slot('forgotten', true)")
+            connection.execute("create table churn as select repeat('x', 900) from generate_series(1, 3000)")
+        patch.setattr(database_live, "SLOT_WARN", 1e6)
+        kept = database_live.replication(run)
+        totals = database_live.statements(run)
+    _forget()
+    assert calm.verdict == "ok" and "shop-db-replica-1 is" in calm.sentence and "the replica itself says" in calm.sentence
+    assert kept.verdict == "warn" and "nobody reads slot forgotten, which keeps" in kept.sentence
+    assert totals.verdict == "ok" and totals.table is not None and totals.table["share %"].iloc[0] > 10
