@@ -187,7 +187,11 @@ def _refused(call: Call, error: OpsError) -> Finding | dict[str, Any]:
         return {}  # it had ended already
     if isinstance(error, SourceError) and error.sight == "denied":
         return Finding(
-            BROKEN, f"{action} is denied", error.why, f"add to the role's policy: {policy_line(action)}", about
+            BROKEN,
+            f"{action} is denied",
+            error.why,
+            f"add to the role's policy: {policy_line(action)}; `opslib policy` prints all of it",
+            about,
         )
     if any(word in error.what for word in MISSING):
         return Finding(

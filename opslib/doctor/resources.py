@@ -27,6 +27,7 @@ def findings(environment: Environment, sections: Iterable[str], fields: Iterable
     looks: dict[str, Callable[[], list[Finding]]] = {
         "log_groups": lambda: _logs(environment, sorted(fields)),
         "services": lambda: _services(environment),
+        "load_balancer": lambda: _load_balancer(environment),
         "database": lambda: _instances(environment),
         "cache": lambda: _nodes(environment),
         "cdn": lambda: _distribution(environment),
@@ -135,6 +136,17 @@ def _services(environment: Environment) -> list[Finding]:
     return [
         Finding(BROKEN, str(problem), mend=mend, about="config services") for problem in told.attrs.get("problems", [])
     ]
+
+
+def _load_balancer(environment: Environment) -> list[Finding]:
+    named = environment.load_balancer
+    arns = [
+        one["LoadBalancerArn"] for one in aws.pages(environment, "elbv2", "describe_load_balancers", "LoadBalancers")
+    ]
+    if named is None or any(arn.endswith(f":loadbalancer/{named.name}") for arn in arns):
+        return []
+    mend = 'correct load_balancer.name, the end of the ARN: `aws elbv2 describe-load-balancers --query "LoadBalancers[].LoadBalancerArn"`'
+    return [Finding(BROKEN, f"load balancer {named.name} does not exist", mend=mend, about="config load_balancer")]
 
 
 def _instances(environment: Environment) -> list[Finding]:
