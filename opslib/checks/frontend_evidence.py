@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from opslib.run import Fact, Run
 
+_STATES = {"FAILED": "failed", "RUNNING": "is running", "PENDING": "is pending", "CANCELLED": "was cancelled"}
+
 
 def builds(run: Run, frames: dict[str, pd.DataFrame], fact: Fact, window: Window) -> Result:
     """Show the last builds of the branch that customers see."""
@@ -41,12 +43,21 @@ def builds(run: Run, frames: dict[str, pd.DataFrame], fact: Fact, window: Window
         "commit": jobs["commit"].str[:8], "message": [shortened(text, 70) for text in jobs["message"]], FLAG: jobs["status"] == "FAILED",
     })  # fmt: skip
     shown.attrs |= {"rows": 8, "total": len(shown)}
-    newest, usual = jobs.iloc[0], seconds[jobs["status"] == "SUCCEED"].median()
-    failed = int((jobs["status"] == "FAILED").sum())
-    ended = jobs[jobs["status"].isin(ENDED)]
+    good, ended = jobs[jobs["status"] == "SUCCEED"], jobs[jobs["status"].isin(ENDED)]
+    newest, failed = jobs.iloc[0], int((jobs["status"] == "FAILED").sum())
     verdict = Verdict.WARN if len(ended) and ended["status"].iloc[0] == "FAILED" else Verdict.OK
-    state = "runs" if newest["status"] not in ENDED else newest["status"].lower().replace("succeed", "succeeded")
-    sentence = f"Build {newest['job']} {state}; {failed} of {counted(len(jobs), 'build')} in 30 days failed; one takes {took(usual)}."
+    seen = (
+        f"Customers see build {good['job'].iloc[0]} of {local(good['finished'].iloc[0], window)}"
+        if len(good)
+        else "No build succeeded"
+    )
+    later = (
+        ""
+        if len(good) and newest["job"] == good["job"].iloc[0]
+        else f"; build {newest['job']} {_STATES.get(newest['status'], newest['status'])}"
+    )
+    usual = f", one takes {took(seconds[good.index].median())}" if len(good) else ""
+    sentence = f"{seen}{later}; {failed} of {counted(len(jobs), 'build')} in 30 days failed{usual}."
     return Result("builds", "Builds", verdict, sentence, table=shown, sources=(source,))
 
 

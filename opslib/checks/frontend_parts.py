@@ -66,9 +66,10 @@ def chart(
         said = "; ".join(signal_text(one, window) for one in off)
     else:
         recent = series.loc[series.index >= window.start, component]
-        said = (
-            "; ".join(f"{metric} {number(float(recent[metric].mean()))}" for metric in shown) + f" ({unit}), as usual"
+        means = ", ".join(
+            f"{metric if len(shown) > 1 else ''} {number(float(recent[metric].mean()))}".strip() for metric in shown
         )
+        said = f"{title}: {means} ({unit}), as usual"
     sentence = f"{said[0].upper()}{said[1:]}."
     verdict = (
         Verdict.CRITICAL
@@ -122,10 +123,12 @@ def numbers(
         one, recent = off.get(signal), slice(window.start, window.end)
         before = usual.loc[recent, name].mean() if usual is not None and name in usual.columns else float("nan")
         rows.append(
-            {"what": signal.words, "unit": signal.unit, "now": number(one.now if one else float(series.loc[recent, name].mean())),
-             "usually": number(one.usual if one else float(before)), "off": _span(one, window), FLAG: bool(one and one.critical and one.until is None)}
+            {"what": signal.words, "now": number(one.now if one else float(series.loc[recent, name].mean())),
+             "usually": number(one.usual if one else float(before)), "unit": signal.unit, "off": _span(one, window), FLAG: bool(one and one.critical and one.until is None)}
         )  # fmt: skip
-    sentence = f"{len(found)} of {counted(len(rows), 'number')} {'is' if len(found) == 1 else 'are'} not as usual."
+    sentence = (
+        f"{len(found) or 'None'} of {counted(len(rows), 'number')} {'is' if len(found) < 2 else 'are'} not as usual."
+    )
     verdict = Verdict.CRITICAL if any(row[FLAG] for row in rows) else Verdict.WARN if found else Verdict.OK
     return Result(
         "numbers",
