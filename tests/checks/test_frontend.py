@@ -1,6 +1,5 @@
 """Who is to blame before the application: on whole scenarios, on series made by hand, and when something cannot be seen."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -36,10 +35,11 @@ PARTS = [
 
 
 @pytest.fixture(scope="module", params=["quiet-day", "build-failure", "cdn-misses", "health-check-failure"])
-def scenario(request: pytest.FixtureRequest) -> Iterator[tuple[str, Result]]:
+def scenario(request: pytest.FixtureRequest) -> tuple[str, Result]:
     with Sandbox(clock="frozen", scenario=request.param) as running, pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPSLIB_SANDBOX", str(running.directory))
-        yield request.param, frontend.slow(opslib.start(env="sandbox"))
+        page = frontend.slow(opslib.start(env="sandbox"))
+    return request.param, page
 
 
 def test_the_planted_cause_is_named(scenario: tuple[str, Result]) -> None:
