@@ -49,7 +49,7 @@ def redeploy(run: Run, *, way: str = "retry", job: str = "") -> Plan:
     return plans.propose(
         run, action="redeploy-frontend", title=f"Build and deploy {named.branch} again: {'the same commit' if way == 'retry' else 'the newest commit'}",
         target=named.branch, parameters={"app": named.app}, before=_before(environment, jobs),
-        changes=(Change(f"{named.app}/{named.branch}", f"last job {_about(jobs[0])}" if jobs else "never built", told, f"retry {_about(good)}" if good else "none",
+        changes=(Change(f"{named.app}/{named.branch}", f"the last is {_about(jobs[0])}" if jobs else "never built", told, f"retry {_about(good)}" if good else "none",
                         _impact(way, chosen)),),
         conditions=_conditions(environment, jobs), steps=(step,),
         limits=("CloudFront may serve the old files until they expire: opslib open invalidate-cdn", "environment variables and build image are those of now, not those of then",
@@ -108,7 +108,7 @@ def _jobs(environment: Environment) -> list[dict[str, Any]]:
 
 def _about(job: dict[str, Any]) -> str:
     message = str(job.get("commitMessage", "")).splitlines()[:1]
-    return f"job {job['jobId']} ({job['status']}, commit {str(job.get('commitId', ''))[:8] or 'unknown'}{f': {message[0][:60]}' if message else ''})"
+    return f"job {job['jobId']} ({job['status']}, {str(job.get('commitId', ''))[:8] or 'commit unknown'}{f': {message[0][:60]}' if message else ''})"
 
 
 def _before(environment: Environment, jobs: list[dict[str, Any]]) -> dict[str, Any]:

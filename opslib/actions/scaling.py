@@ -76,12 +76,10 @@ def _room(environment: Environment, wanted: int) -> Condition:
         row = postgres.connections(environment).iloc[0]
     except OpsError as error:
         return Condition(what, f"NOT SEEN: {error.what}", True)
-    free = int(row["most"]) - int(row["used"])
-    return Condition(
-        what,
-        f"{row['used']} of {row['most']} connections are used, {free} are free, {wanted} may be needed",
-        wanted <= free,
-    )
+    most, free = int(row["most"]), int(row["most"]) - int(row["used"])
+    if wanted <= free:  # how many are in use this second is no part of the plan
+        return Condition(what, f"{wanted} more fit below the {most} that there may be", True)
+    return Condition(what, f"{wanted} more may be needed, {free} of {most} are free", False)
 
 
 def _step(environment: Environment, found: state.Service, tasks: int, *, scales: bool) -> Step:

@@ -98,6 +98,28 @@ async def tell(app: App, region: str, service: str, target: str, body: bytes) ->
         raise RuntimeError(f"ministack refused {target}: {answer.status} {answer.body[:200]!r}")
 
 
+async def make_bucket(app: App, region: str, name: str, *, locked: bool) -> None:
+    """Make a bucket of the shop; `locked` is S3's Object Lock, which must be there from the beginning."""
+    credential = f"AWS4-HMAC-SHA256 Credential=sandbox/20261105/{region}/s3/aws4_request"
+    headers = {"host": "127.0.0.1", "authorization": f"{credential}, SignedHeaders=host, Signature=0"}
+    headers |= {"x-amz-bucket-object-lock-enabled": "true"} if locked else {}
+    place = f'<CreateBucketConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><LocationConstraint>{region}</LocationConstraint></CreateBucketConfiguration>'
+    raw = [(key.encode(), value.encode()) for key, value in headers.items()]
+    path = f"/{name}"
+    scope = {
+        "type": "http",
+        "method": "PUT",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": raw,
+    }
+    request = Request("PUT", path, "", headers, place.encode())
+    answer = await ask(app, {**scope, "client": ("127.0.0.1", 0)}, request, _nobody)
+    if answer.status != 200:
+        raise RuntimeError(f"ministack made no bucket {name}: {answer.status} {answer.body[:200]!r}")
+
+
 async def _nobody() -> Message:
     return {"type": "http.disconnect"}
 

@@ -25,6 +25,7 @@ from opslib.sandbox.service_errors import NotModelled, ServiceError
 from opslib.sandbox.services import HOME, Services
 from opslib.sandbox.settings import Settings
 from opslib.sandbox.shop_alarms import ShopAlarms
+from opslib.sandbox.state_files import BUCKETS
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +61,8 @@ class Gateway:
         for name in self.services.home.logs.groups:
             body = orjson.dumps({"logGroupName": name})
             await backend.tell(self.ministack, HOME, "logs", "Logs_20140328.CreateLogGroup", body)
+        for name, locked in BUCKETS.items() if self.services.home.logs.groups else ():
+            await backend.make_bucket(self.ministack, HOME, name, locked=locked)
         self.alarms = ShopAlarms(self.services)
         self.alarms.install(self.clock.now().timestamp())
 

@@ -9,6 +9,8 @@ ACCOUNT = "000000000000"
 REGION = "ap-northeast-1"
 GLOBAL = "us-east-1"  # where AWS keeps CloudFront, Route 53 and their certificates
 PROFILE = "opslib-sandbox"
+LOCKS, INCIDENTS = "shop-ops-locks", "shop-ops-incidents"
+BUCKETS = {LOCKS: False, INCIDENTS: True}  # whether with Object Lock
 READER, WRITER = "ops_reader", "ops_writer"
 
 CONFIG = """\
@@ -119,6 +121,9 @@ def _environment(directory: Path, clock: str, postgres_port: int, replica_port: 
         "cdn": {"distribution": "E2SHOPEXAMPLE1", "domain": "www.shop.example"},
         "frontend": {"app": "d2shopexample", "branch": "main"},
         "health_checks": {"www.shop.example": "7a1c6c1e-5b1f-4f0e-9a54-shopexample1"},
+        "change_role": f"arn:aws:iam::{ACCOUNT}:role/shop-change",
+        "lock_bucket": LOCKS,
+        "incident_bucket": INCIDENTS,
     }
 
 

@@ -25,7 +25,7 @@ from opslib.runner import headless
 from opslib.sandbox.control import Sandbox
 from opslib.stepping import Work
 
-BUCKET = "shop-incidents"
+BUCKET = "shop-ops-incidents"
 SECRETS = ["hunter2secret", "AKIAIOSFODNN7EXAMPLE", "taro@example.com", "090-1234-5678", "4111111111111111"]
 DIRTY = "password=hunter2secret AKIAIOSFODNN7EXAMPLE taro@example.com 090-1234-5678 4111111111111111"
 
@@ -33,8 +33,6 @@ DIRTY = "password=hunter2secret AKIAIOSFODNN7EXAMPLE taro@example.com 090-1234-5
 @pytest.fixture(scope="module")
 def live() -> Iterator[Sandbox]:
     with Sandbox(clock="running", scenario="checkout-locks") as running:
-        options = {"CreateBucketConfiguration": {"LocationConstraint": "ap-northeast-1"}}
-        running.client("s3").create_bucket(Bucket=BUCKET, ObjectLockEnabledForBucket=True, **options)
         yield running
 
 
@@ -51,7 +49,7 @@ def base(live: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
 
 @pytest.fixture(scope="module")
 def environment(base: Path) -> config.Environment:
-    return config.load().model_copy(update={"incident_bucket": BUCKET})
+    return config.load()
 
 
 @pytest.fixture(scope="module")
@@ -240,8 +238,9 @@ def test_a_closed_record_takes_nothing_more(closed: store.Incident, environment:
 
 @pytest.fixture
 def alone(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> config.Environment:
+    """An environment without a bucket, in a place of its own."""
     monkeypatch.setenv("OPSLIB_REPORTS", str(tmp_path))
-    return config.load()
+    return config.load().model_copy(update={"incident_bucket": ""})
 
 
 def test_with_several_open_nothing_is_guessed(alone: config.Environment, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,15 +25,12 @@ from opslib.sandbox.control import Sandbox
 
 from .switching import NAME, carried_out, step, switch, value
 
-BUCKET = "shop-locks"
+BUCKET = "shop-ops-locks"
 
 
 @pytest.fixture(scope="module")
 def live() -> Iterator[Sandbox]:
     with Sandbox(clock="running", scenario="quiet-day") as running:
-        running.client("s3").create_bucket(
-            Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "ap-northeast-1"}
-        )
         yield running
 
 
@@ -46,7 +43,9 @@ def run(live: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     live.client("ssm").put_parameter(Name=NAME, Value="primary", Type="String", Overwrite=True)
     live.clear_calls()
     aws.forget()
-    yield runs.start()
+    started = runs.start()
+    alone = {"lock_bucket": "", "change_role": ""}
+    yield replace(started, environment=started.environment.model_copy(update=alone))
     live.clear_faults()
 
 
