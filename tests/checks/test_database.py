@@ -240,6 +240,8 @@ def test_a_slot_that_nobody_reads_fills_the_disk(no_aws_variables: None) -> None
         kept = database_live.replication(run)
         totals = database_live.statements(run)
     _forget()
-    assert calm.verdict == "ok" and "shop-db-replica-1 is" in calm.sentence and "the replica itself says" in calm.sentence
+    assert (
+        calm.verdict == "ok" and "shop-db-replica-1 is" in calm.sentence and "the replica itself says" in calm.sentence
+    )
     assert kept.verdict == "warn" and "nobody reads slot forgotten, which keeps" in kept.sentence
     assert totals.verdict == "ok" and totals.table is not None and totals.table["share %"].iloc[0] > 10

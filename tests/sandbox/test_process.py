@@ -126,6 +126,14 @@ def test_two_side_by_side_and_one_is_killed(running_sandbox: Callable[..., Sandb
     assert control.start(first.directory, scenario="quiet-day")["pid"] != first.info["pid"]
 
 
+def test_the_replica_ends_with_the_killed_sandbox() -> None:
+    with Sandbox(scenario="quiet-day", replica=True) as sandbox:
+        replica = int((Path(sandbox.info["work"]) / "replica" / "postmaster.pid").read_text().splitlines()[0])
+        assert alive(replica) and sandbox.info["environment"]["database"]["replica_port"]
+        os.kill(sandbox.info["pid"], signal.SIGKILL)
+        wait_until(lambda: nothing_left(sandbox) and not alive(replica), "the replica is gone too")
+
+
 def test_killed_together_with_its_reaper(running_sandbox: Callable[..., Sandbox]) -> None:
     sandbox = running_sandbox(scenario="quiet-day")
     server, work = postmaster(sandbox), Path(sandbox.info["work"])

@@ -25,6 +25,32 @@ def counter(incident: Incident, since: str, metric: str, *, where: str = "db", *
     incident.out.events.setdefault("pi_counters", []).append(event)
 
 
+def row_locks(incident: Incident, since: str, statement: str) -> None:
+    """Let checkouts queue for rows of stock and orders that abandoned transactions of api hold."""
+    for name, change in (
+        ("CPUUtilization", {"add": 6.0, "ramp": 480}), ("DatabaseConnections", {"add": 96.0, "ramp": 480}),
+        ("WriteLatency", {"factor": 1.5}), ("DiskQueueDepth", {"factor": 1.4}),
+    ):  # fmt: skip
+        incident.metric("AWS/RDS", name, "db", since, **change)
+    orders = "update orders set status = $1, updated_at = $2 where id = $3"
+    for aas, wait, waiting in (
+        (6.6, "Lock:transactionid", statement), (2.4, "Lock:tuple", statement), (0.3, "CPU", statement), (1.2, "Lock:transactionid", orders),
+    ):  # fmt: skip
+        load(incident, since, aas, wait, waiting, latency_ms=4300.0, rows=1.0, blocks=8.0)
+    abandoned(
+        incident, since, "api", "update stock set quantity = quantity - 1 where sku = 'CF-1001' -- 在庫更新", waiting=3
+    )
+
+
+def abandoned(incident: Incident, since: str, application: str, statement: str, *, waiting: int) -> None:
+    """Let a transaction stay open for ever: counters of it, and real sessions, one that holds its locks and some that wait."""
+    for number in range(1 + waiting):
+        session = {"at": since, "application": application, "statement": statement, "waits": number > 0}
+        incident.out.events.setdefault("live_sessions", []).append(session)
+    counter(incident, since, "db.state.idle_in_transaction_count", add=3.0)
+    counter(incident, since, "db.state.idle_in_transaction_max_time", per_second=1.0)
+
+
 def event(incident: Incident, at: str, message: str, *categories: str, where: str = "db") -> None:
     """Add an event of an RDS instance."""
     about = {"at": at, "instance": INSTANCES[where], "message": message, "categories": [*categories]}

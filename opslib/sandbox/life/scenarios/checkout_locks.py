@@ -8,8 +8,7 @@ from opslib.sandbox.life.rhythm import NOW_MS, milliseconds
 from opslib.sandbox.life.traffic import Request
 
 TITLE = "A deploy of api makes transactions hold row locks on stock and orders; checkout fails."
-DEPLOY, SINCE = "2026-11-05T02:01:00Z", "2026-11-05T02:02:00Z"
-VERSION = "2026.11.05-1"
+DEPLOY, SINCE, VERSION = "2026-11-05T02:01:00Z", "2026-11-05T02:02:00Z", "2026.11.05-1"
 PLANTED, CUSTOMER, HOLDER = "req-5f0c2e9ab714", "u-10482", 4127
 HOLDERS = (4127, 4127, 4127, 4127, 4188, 4190)
 INQUIRIES = (
@@ -19,15 +18,7 @@ INQUIRIES = (
 RELATIONS = ("stock", "stock", "stock", "orders")
 NOTE = "在庫更新を注文の取引の中へ移動 (stock update inside the order's transaction)"
 STATEMENT = "update stock set quantity = quantity - $1 where sku = $2 -- 在庫更新"
-LIVE = "update stock set quantity = quantity - 1 where sku = 'CF-1001' -- 在庫更新"
-WAITING = (
-    (6.6, "Lock:transactionid", STATEMENT), (2.4, "Lock:tuple", STATEMENT), (0.3, "CPU", STATEMENT),
-    (1.2, "Lock:transactionid", "update orders set status = $1, updated_at = $2 where id = $3"),
-)  # fmt: skip
 MEASURED = (
-    ("AWS/RDS", "CPUUtilization", "db", {"add": 6.0, "ramp": 480}),
-    ("AWS/RDS", "DatabaseConnections", "db", {"add": 96.0, "ramp": 480}),
-    ("AWS/RDS", "WriteLatency", "db", {"factor": 1.5}), ("AWS/RDS", "DiskQueueDepth", "db", {"factor": 1.4}),
     ("AWS/ApplicationELB", "ActiveConnectionCount", "alb", {"factor": 1.25}),
     ("AWS/ECS", "CPUUtilization", "api", {"factor": 0.9}), ("AWS/ECS", "MemoryUtilization", "api", {"add": 7.0, "ramp": 1200}),
     ("AWS/CloudFront", "OriginLatency", "cdn", {"factor": 1.3}),
@@ -45,20 +36,14 @@ def unfold(incident: Incident) -> None:
     _plant(incident)
     for namespace, name, where, change in MEASURED:
         incident.metric(namespace, name, where, SINCE, **change)
-    for sessions, wait, statement in WAITING:
-        database.load(incident, SINCE, sessions, wait, statement, latency_ms=4300.0, rows=1.0, blocks=8.0)
-    for waits in (False, True, True, True):
-        session = {"application": "api", "statement": LIVE, "waits": waits, "at": SINCE}
-        incident.out.events.setdefault("live_sessions", []).append(session)
-    database.counter(incident, SINCE, "db.state.idle_in_transaction_count", add=3.0)
-    database.counter(incident, SINCE, "db.state.idle_in_transaction_max_time", per_second=1.0)
+    database.row_locks(incident, SINCE, STATEMENT)
 
 
 def _deploy(incident: Incident) -> None:
     tasks = incident.deploy("api", DEPLOY, VERSION, "kato.haruka", NOTE)
     for number, task in enumerate(tasks):
-        at = f"2026-11-05T02:01:0{number}.240Z"
-        incident.note("api", at, "info", f"server started: version {VERSION}", task, version=VERSION)
+        at, said = f"2026-11-05T02:01:0{number}.240Z", f"server started: version {VERSION}"
+        incident.note("api", at, "info", said, task, version=VERSION)
     held = {"pid": HOLDER, "state": "idle in transaction", "statement": STATEMENT}
     for minute in range(4, 40, 5):
         said = f"transaction open for {(minute - 2) * 60} s: pid {HOLDER} idle in transaction (在庫更新)"

@@ -21,7 +21,7 @@ MEASURED = (
     ("AWS/RDS", "DiskQueueDepth", "db", {"add": 11.0, "ramp": 240}), ("AWS/RDS", "CPUUtilization", "db", {"add": 12.0, "ramp": 240}),
     ("AWS/RDS", "ReadIOPS", "db", {"add": 900.0, "ramp": 600}),
 )  # fmt: skip
-LOW = (("02:31:10", 18, 88), ("02:37:20", 8, 39))  # time, percent, gigabytes that are free
+LOW = (("02:31:10", 20, 98), ("02:37:20", 10, 48))  # time, percent, gigabytes that are free
 
 
 def unfold(incident: Incident) -> None:
