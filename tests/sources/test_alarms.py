@@ -33,11 +33,11 @@ def test_what_is_on_comes_first_with_component_and_runbook(environment: config.E
     assert (load["component"], load["metric"], load["threshold"], load["severity"]) == (
         "database",
         "DBLoad",
-        8.0,
+        4.0,
         "critical",
     )
-    assert (load["runbook"], load["rule"]) == ("2-investigate/slow-database", "Average > 8, 5 of 5 x 60 s")
-    assert load["since"] == datetime(2026, 11, 5, 2, 12, 48, tzinfo=UTC) and "5 out of the last 5" in load["reason"]
+    assert (load["runbook"], load["rule"]) == ("2-investigate/slow-database", "Average > 4, 5 of 5 x 60 s")
+    assert load["since"] == datetime(2026, 11, 5, 2, 9, 48, tzinfo=UTC) and "5 out of the last 5" in load["reason"]
     assert set(frame.loc[frame["component"] == "", "name"]) == {"severe"}
     assert set(frame.loc[frame["region"] == "us-east-1", "component"]) == {"cdn", "dns", ""}
     assert frame["enabled"].all() and frame.attrs["problems"] == []
@@ -48,13 +48,13 @@ def test_history_agrees_with_the_series(environment: config.Environment) -> None
     assert changes["at"].is_monotonic_increasing and set(changes["after"]) == {"ALARM", "OK"}
     load = metrics.series(environment, window=HOURS, components=("database",))["database", "DBLoad"]
     on = changes[changes["name"] == "database-load"].iloc[0]["at"]
-    above = (load > 8).rolling(5).sum() == 5  # true at the start of the fifth minute
+    above = (load > 4).rolling(5).sum() == 5  # true at the start of the fifth minute
     first = above[above].index[0]
     assert first + timedelta(minutes=1) <= on < first + timedelta(minutes=2)
 
 
 def test_the_window_is_half_open(environment: config.Environment) -> None:
-    moment = datetime(2026, 11, 5, 2, 12, 48, tzinfo=UTC)
+    moment = datetime(2026, 11, 5, 2, 9, 48, tzinfo=UTC)
     hour = timedelta(hours=1)
     assert "database-load" in set(alarms.history(environment, window=Window(moment, moment + hour, UTC))["name"])
     assert "database-load" not in set(alarms.history(environment, window=Window(moment - hour, moment, UTC))["name"])
