@@ -106,7 +106,8 @@ class Action:
 
     `observe` returns the state that must not change between plan and apply; `keep` what of the answers the journal
     keeps; `follow` whether it worked, from that; `undo` the plan of the way back; `between` what must be seen after a step
-    before the next one is made; `perform` makes a step that is no call of AWS.
+    before the next one is made; `perform` makes a step that is no call of AWS;
+    `complete` returns the arguments of a call of which the plan can only say what they will be made from.
     """
 
     name: str
@@ -116,6 +117,7 @@ class Action:
     undo: Callable[[Run, Plan, Kept], Plan] | None = None
     between: Callable[[Environment, Plan, Kept], Progress] | None = None
     perform: Callable[[Environment, Plan, Step], Any] | None = None
+    complete: Callable[[Environment, Plan, Step, Kept], dict[str, Any]] | None = None
 
 
 ACTIONS: dict[str, Action] = {}
@@ -268,6 +270,8 @@ def _nonce(environment: Environment, now: datetime, target: str) -> str:
 
 
 def _option(name: str, value: Any) -> list[str]:
+    if name == "cli-input-json":  # made by a command: not to be quoted away
+        return [f'--{name} "{value}"']
     if isinstance(value, bool):
         return [f"--{name}" if value else f"--no-{name}"]
     if isinstance(value, Sequence) and not isinstance(value, str) and all(isinstance(one, str) for one in value):

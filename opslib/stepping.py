@@ -63,7 +63,7 @@ def make(work: Work, clients: Callable[[str, str], Any], at: datetime) -> tuple[
         except RecordError as error:
             return "failed", f"{before} was not tried: {error.what}, {error.why}."
         work.say(f"  step {number} of {len(steps)}: {step.says}")
-        outcome, answer, why = _performed(work, step) if work.action.perform else _call(clients, step, work.environment)
+        outcome, answer, why = _performed(work, step) if work.action.perform else _call(clients, step, work)
         answers += [answer] if outcome == DONE else []
         work.kept = work.action.keep(answers) if outcome == DONE else work.kept
         at = _noted_result(work, at, step=number, outcome=outcome, why=why, kept=work.kept)
@@ -147,13 +147,18 @@ def _performed(work: Work, step: Step) -> tuple[str, Any, str]:
         return NOT_DONE, None, f"{error.what}: {error.why}"
 
 
-def _call(clients: Callable[[str, str], Any], step: Any, environment: config.Environment) -> tuple[str, Any, str]:
+def _call(clients: Callable[[str, str], Any], step: Step, work: Work) -> tuple[str, Any, str]:
     """Make one call: done, not done (AWS said no), or unknown (no answer, or an error of AWS's own)."""
     from botocore import xform_name
     from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, EndpointConnectionError
 
+    complete, environment = work.action.complete, work.environment
     try:
-        answer = getattr(clients(step.service, step.region), xform_name(step.operation))(**step.arguments)
+        asked = complete(environment, work.plan, step, work.kept) if complete else step.arguments
+    except OpsError as error:
+        return NOT_DONE, None, f"{error.what}: {error.why}"
+    try:
+        answer = getattr(clients(step.service, step.region), xform_name(step.operation))(**asked)
         return DONE, answer, ""
     except ClientError as error:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)

@@ -36,10 +36,9 @@ def restart(run: Run, *, service: str, way: str = "deployment", alarm: str = "")
     planned = _deployment(environment, found) if way == "deployment" else _one_by_one(environment, found)
     until = f" until alarm {alarm} is OK (now {rings})" if alarm else ""
     seen = f"{planned.pop('seen')} Then target health{until}."
-    look = f"aws ecs describe-services --cluster {found.cluster} --services {service} --region {environment.region} --query 'services[0].[deployments,events[:5]]'"
     return plans.propose(
         run, target=service, parameters={"alarm": alarm, "cluster": found.cluster},
-        verification=Verification(seen, look, every_s=10.0, timeout_s=_FIFTEEN_MINUTES), **planned,
+        verification=Verification(seen, look(environment, found), every_s=10.0, timeout_s=_FIFTEEN_MINUTES), **planned,
     )  # fmt: skip
 
 
@@ -52,6 +51,11 @@ def check_name(environment: Environment, service: str) -> None:
         raise ParameterError(
             f"{service!r} is no service of {environment.name}", why="[env.….services] names them", fix=fix
         )
+
+
+def look(environment: Environment, found: state.Service) -> str:
+    """Return the command that shows how far a service's deployments are."""
+    return f"aws ecs describe-services --cluster {found.cluster} --services {found.name} --region {environment.region} --query 'services[0].[deployments,events[:5]]'"
 
 
 def _deployment(environment: Environment, found: state.Service) -> dict[str, Any]:
@@ -77,8 +81,8 @@ def _deployment(environment: Environment, found: state.Service) -> dict[str, Any
         "action": "restart-service", "title": f"Restart {found.name}: {found.desired} new tasks", "before": found.identity(),
         "changes": (Change(f"{found.cluster}/{found.name}", found.now(), f"{found.desired} new tasks of {found.definition}, then the old ones end",
                            "while it runs: stop it with rollback; once completed there is none, and none is needed: the definition is the same",
-                           _impact(environment, found)),),
-        "conditions": (*_standing(found), _room(found), _same_image(environment, found)), "steps": (step,), "limits": limits,
+                           impact(environment, found)),),
+        "conditions": (*standing(found), room(found), _same_image(environment, found)), "steps": (step,), "limits": limits,
         "seen": "Followed by the id of the new deployment until that very one has completed; a rollback is a failure.",
         "undo_draft": Undo("only while the deployment runs: interrupt the cell, then plan.undo()", "roll-back-deployment", (back,)),
     }  # fmt: skip
@@ -100,15 +104,16 @@ def _one_by_one(environment: Environment, found: state.Service) -> dict[str, Any
     return {
         "action": "restart-one-by-one", "title": f"Restart {found.name} one by one: {len(steps)} tasks", "before": {**found.identity(), "tasks": sorted(task["id"] for task in found.tasks)},
         "changes": (Change(f"{found.cluster}/{found.name}", found.now(), f"each of {len(steps)} tasks is stopped, and the next only when its successor is healthy",
-                           "none is needed: the definition is the same", f"{_impact(environment, found)}; one task less at a time"),),
-        "conditions": (*_standing(found), stands, _same_image(environment, found)), "steps": steps,
+                           "none is needed: the definition is the same", f"{impact(environment, found)}; one task less at a time"),),
+        "conditions": (*standing(found), stands, _same_image(environment, found)), "steps": steps,
         "limits": ("no deployment begins, so neither circuit breaker nor rollback watches: it stops at the first successor that does not get healthy",),
         "seen": "After each stop until as many tasks as before run and are healthy.",
         "undo_draft": Undo("a stopped task does not come back; its successor runs the same task definition"),
     }  # fmt: skip
 
 
-def _standing(found: state.Service) -> tuple[Condition, ...]:
+def standing(found: state.Service) -> tuple[Condition, ...]:
+    """Return the conditions under which a deployment may begin."""
     rollouts = ", ".join(f"{one['id']} {one['rollout']}" for one in found.deployments)
     calm = [one["rollout"] for one in found.deployments] == ["COMPLETED"]
     return (
@@ -119,7 +124,7 @@ def _standing(found: state.Service) -> tuple[Condition, ...]:
     )
 
 
-def _room(found: state.Service) -> Condition:
+def room(found: state.Service) -> Condition:
     """With 100% at least and 100% at most no task may end and none may begin: a deployment would wait for ever."""
     least, most = math.ceil(found.desired * found.minimum / 100), found.desired * found.maximum // 100
     said = f"{least} to {most} of {found.desired} tasks may run"
@@ -145,7 +150,8 @@ def _same_image(environment: Environment, found: state.Service) -> Condition:
     return Condition(what, f"{found.image.rpartition('/')[2]} is a tag; {said}", same)
 
 
-def _impact(environment: Environment, found: state.Service) -> str:
+def impact(environment: Environment, found: state.Service) -> str:
+    """Return who notices that the tasks of a service are exchanged."""
     callers = [name for name, called in environment.services.calls.items() if found.name in called]
     who = f"called by {', '.join(callers)}" if callers else "called by no other service"
     return f"{who}; requests in flight are drained, caches in memory are cold"
@@ -157,13 +163,14 @@ def _observe(environment: Environment, plan: Plan) -> dict[str, Any]:
     return {**found.identity(), **known}
 
 
-def _keep(answers: list[Any]) -> Kept:
-    service = answers[0]["service"]
+def keep(answers: list[Any]) -> Kept:
+    """Return the ids of the deployment that ecs:UpdateService, the last call, began."""
+    service = answers[-1]["service"]
     primary = next(one for one in service["deployments"] if one["status"] == "PRIMARY")
     return {"deployment": primary["id"], "service_deployment": service.get("currentServiceDeployment", "")}
 
 
-def _follow(environment: Environment, plan: Plan, kept: Kept) -> Progress:
+def follow(environment: Environment, plan: Plan, kept: Kept) -> Progress:
     """Follow that one deployment: a stable service says nothing, it may have been rolled back."""
     found = state.read(environment, plan.target)
     mine = next((one for one in found.deployments if one["id"] == kept["deployment"]), None)
@@ -243,7 +250,7 @@ def _roll_back(run: Run, plan: Plan, kept: Kept) -> Plan:
         run, action="roll-back-deployment", title=f"Stop the deployment of {plan.target} and roll it back", target=plan.target,
         parameters={"alarm": "", "cluster": found.cluster, **kept}, before=found.identity(),
         changes=(Change(f"{found.cluster}/{plan.target}", found.now(), "the deployment ends and the old tasks stay", "none: restart again",
-                        _impact(environment, found)),),
+                        impact(environment, found)),),
         conditions=(Condition("the deployment is under way", kept["deployment"], True),), steps=(step,), limits=("one service deployment",),
         verification=Verification("Until the service deployment says ROLLBACK_SUCCESSFUL.", plan.verification.look, 10.0, _FIFTEEN_MINUTES),
         undo_draft=Undo("what was rolled back begins again only as a new restart"),
@@ -262,6 +269,6 @@ def _follow_back(environment: Environment, plan: Plan, kept: Kept) -> Progress:
     return Progress(outcome, f"the service deployment is {said}")
 
 
-register(Action("restart-service", observe=_observe, follow=_follow, keep=_keep, undo=_roll_back))
+register(Action("restart-service", observe=_observe, follow=follow, keep=keep, undo=_roll_back))
 register(Action("restart-one-by-one", observe=_observe, follow=_follow_tasks, keep=_keep_tasks, between=_follow_tasks))
 register(Action("roll-back-deployment", observe=_observe, follow=_follow_back))

@@ -11,6 +11,7 @@ from opslib.sandbox.apis.ecs_state import (
     Deployment,
     Service,
     Task,
+    digest_of,
     hashed,
 )
 from opslib.sandbox.clock import NOW
@@ -95,7 +96,7 @@ class Fleet:
         deployment = service.deploy(definition, at) if service.deployments else _first(service, definition, at)
         under_way = event["status"] == "IN_PROGRESS"
         if event.get("behaviour"):
-            self.rollouts.behaviours[definition.image] = event["behaviour"]
+            self.rollouts.behaviours[digest_of(definition.image)] = event["behaviour"]
         service.steady = not under_way
         if under_way:
             return

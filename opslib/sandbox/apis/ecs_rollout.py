@@ -14,6 +14,7 @@ from opslib.sandbox.apis.ecs_state import (
     Deployment,
     Service,
     Task,
+    digest_of,
     hashed,
 )
 from opslib.sandbox.log_store import LogStore
@@ -28,7 +29,7 @@ BREAKER = "ECS deployment circuit breaker: tasks failed to start."
 
 
 class Rollouts:
-    """Moves the services of one region on; `behaviours` says which images crash, leak or cannot be pulled."""
+    """Moves the services of one region on; `behaviours` says by digest which images crash, leak or cannot be pulled."""
 
     def __init__(self, logs: LogStore) -> None:
         self.logs = logs
@@ -106,7 +107,7 @@ class Rollouts:
         service.launched += 1
         identity = hashed(service.name, "launched", service.launched)[:32]
         task = Task(identity, deployment.id, deployment.definition, at)
-        behaviour = self.behaviours.get(deployment.definition.image, "")
+        behaviour = self.behaviours.get(digest_of(deployment.definition.image), "")
         if behaviour == "pull":
             task.dies = at + 12_000
             task.container_reason = f"pull image manifest has been retried 7 time(s): failed to resolve ref {deployment.definition.image}: not found"
@@ -213,4 +214,4 @@ def _threshold(service: Service) -> int:
 
 
 def _version(definition: Definition) -> str:
-    return definition.image.rpartition(":")[2]
+    return definition.image.rpartition(":")[2][:20]

@@ -19,8 +19,9 @@ def hashed(*parts: object) -> str:
 
 
 def digest_of(image: str) -> str:
-    """Return the digest that the registry has for an image's name."""
-    return f"sha256:{hashed('image', image)}"
+    """Return the digest that the registry has for an image's name; of one that is fixed by digest, that one."""
+    _, fixed, digest = image.partition("@")
+    return digest if fixed else f"sha256:{hashed('image', image)}"
 
 
 @dataclass
