@@ -114,3 +114,17 @@ def test_a_failed_job_has_a_log(gateway: Gateway) -> None:
     with urllib.request.urlopen(steps[0]["logUrl"], timeout=10) as answer:
         lines = answer.read().decode().splitlines()
     assert lines[-3].endswith("npm error code ERESOLVE") and lines[-1].endswith("exit code 1")
+
+
+@pytest.mark.parametrize(("outcome", "job", "steps"), [
+    ("DEPLOY", "FAILED", [("BUILD", "SUCCEED"), ("DEPLOY", "FAILED")]), ("BUILD", "FAILED", [("BUILD", "FAILED")]), ("slow", "RUNNING", [("BUILD", "RUNNING")]),
+])  # fmt: skip
+def test_what_a_build_comes_to_can_be_planned(outcome: str, job: str, steps: list[tuple[str, str]]) -> None:
+    with running() as gateway:
+        amplify = gateway.client("amplify")
+        gateway.admin("POST", "outcomes", {"branch": "main", "build": outcome})
+        made = amplify.start_job(**MAIN, jobType="RETRY", jobId="59")["jobSummary"]["jobId"]
+        advance(gateway, 600)
+        told = amplify.get_job(**MAIN, jobId=made)["job"]
+        assert told["summary"]["status"] == job
+        assert [(step["stepName"], step["status"]) for step in told["steps"]] == steps

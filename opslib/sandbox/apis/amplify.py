@@ -147,7 +147,7 @@ class AmplifyApi:
 
     @operation("amplify", "StartJob", modelled="RELEASE and RETRY; one job of a branch at a time; a commit that broke breaks again", source=API,
                difference="no MANUAL, no WEB_HOOK; the newest commit is that of the last job",
-               tested=("test_a_job_takes_its_minutes", "test_one_job_at_a_time", "test_a_broken_commit_breaks_again"))  # fmt: skip
+               tested=("test_a_job_takes_its_minutes", "test_one_job_at_a_time", "test_a_broken_commit_breaks_again", "test_what_a_build_comes_to_can_be_planned"))  # fmt: skip
     def start_job(self, p: Params) -> dict[str, Any]:
         """Start a job and answer it."""
         builds, kind = self._app(p), p.get("jobType")
