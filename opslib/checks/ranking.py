@@ -47,11 +47,11 @@ def rank_components(
     if not base.any() or not during.any():
         which = "baseline" if not base.any() else "incident"
         raise ValueError(f"the frame has no row in the {which}")
+    numbers = series.to_numpy(dtype=float, na_value=np.nan)
     bad, load, own = series.attrs.get("bad", {}), series.attrs.get("load"), series.attrs.get("own", set())
     findings: dict[str, list[Finding]] = {}
     for place, (component, metric) in enumerate(series.columns):
-        values = series.iloc[:, place].to_numpy(dtype=float, na_value=np.nan)
-        found = judged(values, axis, base, during, bad.get((component, metric), ""))
+        found = judged(numbers[:, place], axis, base, during, bad.get((component, metric), ""))
         driven = (component, metric) in load if load is not None else bool(_TRAFFIC.search(str(metric)))
         weight = 0.6 if driven else 1.0
         findings.setdefault(str(component), []).append(

@@ -55,6 +55,7 @@ def look(run: Run, *, report: str = "") -> Result:
     calls = run.environment.services.calls
     ranked = rank_components(series, incident=incident, baseline=incident_series.baseline(incident), calls=calls)
     changed = changes.as_table(run.environment, facts, incident)
+    series.attrs = {}  # pandas copies them with every column that is read
     return run.record(_told(run, point, facts, series, ranked, changed))
 
 
