@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from opslib.charts.bars import bars
-from opslib.checks import audit_story
+from opslib.checks import audit_story, over_time
 from opslib.checks.request_story import shortened
 from opslib.checks.wording import counted, listed
 from opslib.database import query_text
@@ -31,8 +30,8 @@ def unusual(run: Run, found: pd.DataFrame, source: Source, compared: bool) -> Re
         sentence = f"Nothing unusual, {against}."
         return Result("findings", PARTS["findings"], Verdict.OK, sentence, sources=(source, *_habits(compared)))
     shown = pd.DataFrame({
-        "what": found["rule"], "who": found["actor"], f"first ({run.environment.timezone})": _times(run, found["first"]),
-        f"last ({run.environment.timezone})": _times(run, found["last"]), "rows": found["rows"], "evidence": found["what"],
+        "what": found["rule"], "who": found["actor"], f"first ({run.environment.timezone})": over_time.local_times(run, found["first"]),
+        f"last ({run.environment.timezone})": over_time.local_times(run, found["last"]), "rows": found["rows"], "evidence": found["what"],
         "request": found["request_id"].replace("", "–"), FLAG: found["severity"] == audit_story.CRITICAL,
     })  # fmt: skip
     kinds = [f"{count} × {rule}" for rule, count in found["rule"].value_counts(sort=False).items()]
@@ -51,16 +50,14 @@ def unusual(run: Run, found: pd.DataFrame, source: Source, compared: bool) -> Re
 
 def timeline(run: Run, rows: pd.DataFrame, window: Window, source: Source) -> Result:
     """Show operations over time: administrators, customers, systems."""
-    import pandas as pd
 
     names = {"staff": "administrators", "user": "customers", "system": "system"}
     kind = rows["actor_type"].map(names).fillna("others")
     series = [name for name in [*names.values(), "others"] if (kind == name).any()] or ["administrators"]
-    edges, step = _edges(run, window, pd.Timedelta(hours=1) if window.seconds <= 3 * 86_400 else pd.Timedelta(days=1))
-    counts = pd.DataFrame({name: _tally(rows.loc[kind == name, "at"], edges) for name in series}, index=edges)
+    counts = over_time.counts(run, window, {name: rows.loc[kind == name, "at"] for name in series})
     staff = int((kind == "administrators").sum())
     sentence = f"{counted(len(rows), 'operation')}, {staff:,} of them by administrators."
-    chart = bars(counts, title=sentence, unit="operations", step=step)
+    chart = over_time.chart(counts, title=sentence, unit="operations")
     return Result("timeline", PARTS["timeline"], Verdict.OK, sentence, chart=chart, sources=(source,))
 
 
@@ -81,7 +78,7 @@ def actors(run: Run, rows: pd.DataFrame, source: Source) -> Result:
     table = pd.DataFrame(lines, columns=columns).sort_values(
         ["kind", "operations", "who"], ascending=[True, False, True]
     )
-    table["last"] = _times(run, pd.to_datetime(table["last"], utc=True))
+    table["last"] = over_time.local_times(run, table["last"])
     customers = rows.loc[rows["actor_type"] == "user", "actor"].nunique()
     staff = table.loc[table["kind"] == "staff", "who"].nunique()
     sentence = f"{counted(staff, 'administrator')}, {counted(customers, 'customer')}, {counted(int((table['kind'] == 'system').sum()), 'system')}."
@@ -93,21 +90,17 @@ def actors(run: Run, rows: pd.DataFrame, source: Source) -> Result:
 
 def logins(run: Run, rows: pd.DataFrame, window: Window, source: Source, *, odd: bool) -> Result:
     """Show logins over time, ok and failed, and from which networks most failures come."""
-    import pandas as pd
 
     tried = audit_story.logins(rows)
     if not len(tried):
         return Result("logins", PARTS["logins"], Verdict.OK, "No login is among these operations.", sources=(source,))
     good = tried["outcome"] == "success"
-    edges, step = _edges(run, window, pd.Timedelta(hours=1) if window.seconds <= 3 * 86_400 else pd.Timedelta(days=1))
-    counts = pd.DataFrame(
-        {"ok": _tally(tried.loc[good, "at"], edges), "failed": _tally(tried.loc[~good, "at"], edges)}, index=edges
-    )
+    counts = over_time.counts(run, window, {"ok": tried.loc[good, "at"], "failed": tried.loc[~good, "at"]})
     networks = tried.loc[~good, "ip"].map(lambda ip: audit_story.network_of(str(ip), 16)).value_counts()
     most = f", {networks.iloc[0]:,} of them from {networks.index[0]}" if len(networks) else ""
     sentence = f"{int((~good).sum()):,} of {counted(len(tried), 'login')} failed ({(~good).mean():.0%}){most}."
     return Result("logins", PARTS["logins"], Verdict.WARN if odd else Verdict.OK, sentence,
-                  chart=bars(counts, title=sentence, unit="logins", step=step), sources=(source,))  # fmt: skip
+                  chart=over_time.chart(counts, title=sentence, unit="logins"), sources=(source,))  # fmt: skip
 
 
 def operations(run: Run, rows: pd.DataFrame, found: pd.DataFrame, source: Source, *, named: bool) -> Result:
@@ -167,9 +160,7 @@ def source(run: Run, window: Window, rows: pd.DataFrame) -> Source:
             str(attrs["read_from"]),
             float(attrs["usd"]),
         )
-    late = float(attrs.get("lag_s", 0.0))
-    note = f"table audit_logs, {attrs.get('read_from', 'primary')}" + (f", {late:.0f} s behind" if late >= 1 else "")
-    return Source("PostgreSQL", run.identity.account, env.region, window.text(), query_text("audit_logs_page"), note)
+    return over_time.source(run, window, "audit_logs_page", rows)
 
 
 def _habits(compared: bool) -> tuple[Source, ...]:
@@ -186,23 +177,3 @@ def _masked_ip(row: Any) -> str:
     if row.actor_type != "user" or ip == "–":
         return ip
     return ip.rsplit(".", 1)[0] + ".*" if "." in ip else audit_story.network_of(ip, 24)
-
-
-def _edges(run: Run, window: Window, step: pd.Timedelta) -> tuple[Any, pd.Timedelta]:
-    import pandas as pd
-
-    zone, freq = run.environment.timezone, "h" if step < pd.Timedelta(days=1) else "D"
-    start, end = pd.Timestamp(window.start).tz_convert(zone), pd.Timestamp(window.end).tz_convert(zone)
-    return pd.date_range(start.floor(freq), end, freq=freq, inclusive="left"), step
-
-
-def _tally(at: pd.Series, edges: Any) -> Any:
-    """Return how many moments fall between each edge and the next."""
-    import numpy as np
-
-    place = edges.searchsorted(at.dt.tz_convert(str(edges.tz)), side="right") - 1
-    return np.bincount(place[place >= 0], minlength=len(edges))[: len(edges)]
-
-
-def _times(run: Run, moments: pd.Series) -> Any:
-    return moments.dt.tz_convert(run.environment.timezone).dt.strftime("%m-%d %H:%M")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from opslib.charts.bars import bars
+from opslib.checks import over_time
 from opslib.checks.job_story import FAILING, Story
 from opslib.checks.request_story import shortened
 from opslib.checks.wording import counted, listed, local, took
@@ -57,28 +57,15 @@ def stuck_texts(story: Story, window: Window) -> list[str]:
 
 def runs(run: Run, frame: pd.DataFrame, window: Window, source: Source) -> Result:
     """Show how many runs there were and how many failed, by hour or day."""
-    import pandas as pd
-
-    step = pd.Timedelta(hours=1) if window.seconds <= 3 * 86_400 else pd.Timedelta(days=1)
-    zone = run.environment.timezone
-    queued = frame["queued_at"].dt.tz_convert(zone)
-    edges = pd.date_range(pd.Timestamp(window.start).tz_convert(zone).floor("h" if step < pd.Timedelta(days=1) else "D"),
-                          pd.Timestamp(window.end).tz_convert(zone), freq="h" if step < pd.Timedelta(days=1) else "D", inclusive="left")  # fmt: skip
-    bad, slot = frame["status"].isin(FAILED), edges.searchsorted(queued, side="right") - 1
-    counts = pd.DataFrame({"ok": 0, "failed": 0}, index=edges)
-    for name, mask in (("ok", ~bad), ("failed", bad)):
-        tally = pd.Series(slot[mask]).value_counts()
-        counts[name] = tally.reindex(range(len(edges)), fill_value=0).to_numpy()
-    worst = counts["failed"].idxmax() if bad.any() else None
-    length = "hour" if step < pd.Timedelta(days=1) else "day"
-    sentence = f"{int(bad.sum()):,} of {counted(len(frame), 'run')} failed" + (
-        f", most in the {length} from {worst:%Y-%m-%d %H:%M %Z}: {counts['failed'].max():,}."
-        if worst is not None
-        else "."
-    )
-    chart = bars(counts, title=sentence, unit="runs", step=step)
+    bad = frame["status"].isin(FAILED)
+    counts = over_time.counts(run, window, {"ok": frame.loc[~bad, "queued_at"], "failed": frame.loc[bad, "queued_at"]})
+    sentence = f"{int(bad.sum()):,} of {counted(len(frame), 'run')} failed"
+    if bad.any():
+        worst, length = counts["failed"].idxmax(), "hour" if counts.index.freqstr == "h" else "day"
+        sentence += f", most in the {length} from {worst:%Y-%m-%d %H:%M %Z}: {counts['failed'].max():,}"
     verdict = Verdict.WARN if bad.any() else Verdict.OK
-    return Result("runs", PARTS["runs"], verdict, sentence, chart=chart, sources=(source,))
+    chart = over_time.chart(counts, title=f"{sentence}.", unit="runs")
+    return Result("runs", PARTS["runs"], verdict, f"{sentence}.", chart=chart, sources=(source,))
 
 
 def by_job(run: Run, story: Story, source: Source) -> Result:
@@ -90,8 +77,8 @@ def by_job(run: Run, story: Story, source: Source) -> Result:
     shown = pd.DataFrame({
         "job": table["job"], "state": table["state"], "runs": table["runs"], "failed": table["failed"],
         "failed %": (table["share"] * 100).round(1), "usual %": (table["usual_share"] * 100).round(2),
-        f"first failure ({zone.timezone})": [_time(moment, run) for moment in table["since"]],
-        f"last success ({zone.timezone})": [_time(moment, run) for moment in table["last_success"]],
+        f"first failure ({zone.timezone})": over_time.local_times(run, table["since"]),
+        f"last success ({zone.timezone})": over_time.local_times(run, table["last_success"]),
         "took": [took(value) for value in table["took_s"]], "usually": [took(value) for value in table["usual_s"]],
         "retried": table["retried"], FLAG: table["state"] == FAILING,
     })  # fmt: skip
@@ -117,8 +104,8 @@ def errors(run: Run, story: Story, source: Source) -> Result:
         return Result("errors", PARTS["errors"], Verdict.OK, "No run failed.", sources=(source,))
     zone = run.environment.timezone
     shown = pd.DataFrame({
-        "job": table["job"], "runs": table["runs"], f"first ({zone})": [_time(moment, run) for moment in table["first"]],
-        f"last ({zone})": [_time(moment, run) for moment in table["last"]], "error": [shortened(text, 200) for text in table["error"]],
+        "job": table["job"], "runs": table["runs"], f"first ({zone})": over_time.local_times(run, table["first"]),
+        f"last ({zone})": over_time.local_times(run, table["last"]), "error": [shortened(text, 200) for text in table["error"]],
         "attempts": table["attempts"], "request": table["request_id"].replace("", "–"),
     })  # fmt: skip
     top = table.iloc[0]
@@ -131,12 +118,12 @@ def missing(run: Run, story: Story, window: Window) -> Result:
     import pandas as pd
 
     late = pd.DataFrame({
-        "job": story.missed["job"], "what": "did not come", "due or since": [_time(moment, run) for moment in story.missed["due"]],
+        "job": story.missed["job"], "what": "did not come", "due or since": over_time.local_times(run, story.missed["due"]),
         "usually": [f"every {took(gap.total_seconds())}" for gap in story.missed["every"]],
     })  # fmt: skip
     hang = pd.DataFrame({
         "job": story.stuck["job"], "what": [f"{state} for {took(age)}" for state, age in zip(story.stuck["state"], story.stuck["for_s"], strict=True)],
-        "due or since": [_time(moment, run) for moment in story.stuck["since"]],
+        "due or since": over_time.local_times(run, story.stuck["since"]),
         "usually": [f"takes {took(value)}" for value in story.stuck["usual_s"]],
     })  # fmt: skip
     table = pd.concat([late, hang], ignore_index=True).rename(
@@ -230,17 +217,3 @@ def blind(facts: dict[str, Fact], name: str, title: str) -> Result:
     return Result(
         name, title, Verdict.UNKNOWN, "Whether jobs failed could not be seen.", sight, "; ".join(texts), parts=empty
     )
-
-
-def source(run: Run, window: Window, query: str, frame: pd.DataFrame) -> Source:
-    """Return where rows are from: table, replica or primary, how late."""
-    late = float(frame.attrs.get("lag_s", 0.0))
-    read_from = str(frame.attrs.get("read_from", "primary")) + (f", {late:.0f} s behind" if late >= 1 else "")
-    note = f"table job_runs, {read_from}"
-    return Source("PostgreSQL", run.identity.account, run.environment.region, window.text(), query_text(query), note)
-
-
-def _time(moment: Any, run: Run) -> str:
-    if moment is None or moment != moment:
-        return "–"
-    return f"{moment.tz_convert(run.environment.timezone):%m-%d %H:%M}"

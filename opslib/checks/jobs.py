@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from opslib.checks import job_parts as parts
+from opslib.checks import over_time
 from opslib.checks.job_story import FAILING, HISTORY, RECOVERED, SLOW, Story, read
 from opslib.checks.wording import counted, listed, took
 from opslib.result import Next, Result, Sight, Verdict
@@ -60,7 +61,7 @@ def _told(run: Run, story: Story, frames: dict[str, pd.DataFrame], window: Windo
     verdict, sentence = conclusion(story, runs=len(runs), window=window)
     if not len(runs) and not len(frames["job_history"]):
         verdict, reasons = Verdict.UNKNOWN, [*reasons, "job_runs has no row in the window, nor in the 28 days before"]
-    source = parts.source(run, window, "job_runs_page", frames["job_runs"])
+    source = over_time.source(run, window, "job_runs_page", frames["job_runs"])
     facts = {
         "runs": f"{len(runs):,}", "failed": f"{int(story.jobs['failed'].sum()):,}", "jobs failing": str(int((story.jobs["state"] == FAILING).sum())),
         "did not come": str(len(story.missed)), "do not end": str(len(story.stuck)), "retried": f"{int(story.jobs['retried'].sum()):,}",
