@@ -1,4 +1,8 @@
-"""The IAM policies that ship: read.json is all that sources ask; a name in braces stands for what an environment names."""
+"""The IAM policies that ship; a name in braces stands for what an environment names.
+
+read.json is all that sources ask, change.json what the change role may do and nothing more, operator.json what a person
+needs beside read.json to apply plans: the way into that role, locks, and the place of closed incident records.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,7 @@ def policy(name: str) -> dict[str, Any]:
     """Return a policy as it ships, with names in braces; raises ParameterError for one that does not."""
     file = resources.files(__name__).joinpath(f"{name}.json")
     if not re.fullmatch("[a-z]+", name) or not file.is_file():
-        raise ParameterError(f"there is no policy {name!r}", fix="choose read")
+        raise ParameterError(f"there is no policy {name!r}", fix="choose read, change or operator")
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return found
 
@@ -49,9 +53,11 @@ def _known(environment: Environment) -> dict[str, tuple[str, ...]]:
     one = {
         "account": environment.account, "region": environment.region, "cluster": environment.services.cluster,
         "app": environment.frontend.app if environment.frontend else "", "distribution": environment.cdn.distribution if environment.cdn else "",
-        "database_user": by_token,
+        "database_user": by_token, "branch": environment.frontend.branch if environment.frontend else "", "change_role": environment.change_role,
+        "lock_bucket": environment.lock_bucket, "incident_bucket": environment.incident_bucket,
     }  # fmt: skip
     return {name: (value,) if value else () for name, value in one.items()} | {
         "log_group": environment.log_groups,
+        "service": environment.services.names,
         "health_check": tuple(environment.health_checks.values()),
     }
