@@ -117,7 +117,7 @@ def _told(
     verdict, sentence = conclusion(told, culprit, measured="series" in frames)
     return Result(
         NAME, TITLE, verdict, sentence, Sight.PARTIAL if reasons else Sight.COMPLETE, "; ".join(reasons), _facts(frames, told, culprit, window),
-        sources=(source,), next=_next(run, culprit, window), data=tuple(f"data/{name}.csv" for name in frames if run.folder),
+        sources=(source,), next=_next(frames, culprit, window), data=tuple(f"data/{name}.csv" for name in frames if run.folder),
         parts=(parts.suspects(told, source, window), changed, parts.numbers(frames, found, window, source, missing), *charts, evidence.builds(run, frames, facts["amplify_jobs"], window), evidence.build_log(run, frames, log),
                evidence.health(run, frames, facts["checkers"]), evidence.certificates(run, frames, facts["certificates"], window)),
     )  # fmt: skip
@@ -165,14 +165,25 @@ def _facts(
     return shown | ({"certificate": f"{min(one.days_left for one in used):.0f} days"} if used else {})
 
 
-def _next(run: Run, culprit: Reading | None, window: Window) -> tuple[Next, ...]:
+def _next(frames: dict[str, pd.DataFrame], culprit: Reading | None, window: Window) -> tuple[Next, ...]:
     if culprit is None:
         return ()
     around = {"window": window.as_parameter()}
     steps = {
         "origin": Next("2-investigate/first-look", around, "find the component behind the load balancer"),
-        "build": Next("3-remediate/redeploy-frontend", {}, "build again, or return to the last good build"),
+        "build": _build_again(frames),
         "edge": Next("2-investigate/who-did-what", around, "see who changed what just before"),
         "dns": Next("2-investigate/who-did-what", around, "see who changed what just before"),
     }
     return (steps[culprit.suspect],)
+
+
+def _build_again(frames: dict[str, pd.DataFrame]) -> Next:
+    """A failed build has changed nothing: it may be tried again; a bad one is undone by the good one before it."""
+    jobs = frames.get("amplify_jobs")
+    good = [] if jobs is None else list(jobs.loc[jobs["status"] == "SUCCEED", "job"])
+    if jobs is not None and len(jobs) and jobs["status"].iloc[0] == "FAILED":
+        job, why = str(jobs["job"].iloc[0]), "build the same commit again, if the fault was not the commit's"
+    else:
+        job, why = (good[1] if len(good) > 1 else ""), "return to the build before the one that customers see"
+    return Next("3-remediate/redeploy-frontend", {"way": "retry", **({"job": job} if job else {})}, why)

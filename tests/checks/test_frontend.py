@@ -64,6 +64,8 @@ def test_the_parts_show_it(scenario: tuple[str, Result]) -> None:
         "health-check-failure": ["checkers that reach the site", "requests at the edge"],
     }[name]  # fmt: skip
     assert (log is not None) == (name == "build-failure")
+    if name == "build-failure":
+        assert page.next[0].command() == "opslib open 3-remediate/redeploy-frontend -p way=retry -p job=365"
     assert page.part("health").verdict is (Verdict.CRITICAL if name == "health-check-failure" else Verdict.OK)
 
 
