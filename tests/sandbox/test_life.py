@@ -344,7 +344,7 @@ def test_a_quiet_day_changes_nothing(built: Path, base: life.Life) -> None:
 
 
 def test_an_unknown_scenario_is_refused(built: Path) -> None:
-    with pytest.raises(ValueError, match="There is no scenario 'no-such'; there are .*checkout-locks"):
+    with pytest.raises(ValueError, match=r"There is no scenario 'no-such'; there are .*checkout-locks"):
         life.overlay("no-such", built)
 
 
