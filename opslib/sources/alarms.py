@@ -86,7 +86,7 @@ def _everywhere(
     places = sorted({metric.region for metric in table(environment)} | {""})
     rows: list[dict[str, Any]] = []
     errors: dict[str, OpsError] = {}
-    answers = regions.at_once({place: lambda place=place: list(ask(place)) for place in places})  # type: ignore[misc]
+    answers = regions.at_once({place: lambda place=place: list(ask(place)) for place in places}, needed=[""])  # type: ignore[misc]
     for place, answer in answers.items():
         if isinstance(answer, OpsError):
             errors[place or environment.region] = answer

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from opslib.errors import SourceError
-from opslib.sources.log_rows import Columns, columns_of, content, joined, next_token, size
+from opslib.sources.log_rows import Columns, columns_of, joined, next_token, size
+from opslib.sources.raw_answers import content
 from opslib.stopping import Stop
 
 ROWS_A_PAGE, ROWS_A_QUERY = 10_000, 100_000

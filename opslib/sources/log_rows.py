@@ -16,27 +16,6 @@ _TOKEN = re.compile(rb'"nextToken"\s*:\s*("(?:[^"\\]|\\.)*")')
 _TIMES = {"@timestamp", "@ingestionTime"}
 
 
-def read_fast(client: Any) -> None:
-    """Let a logs client hand results over as they came: five times less work a page; signing, retries and errors stay botocore's."""
-    client.meta.events.register(
-        "before-parse.cloudwatch-logs.GetQueryResults", _hand_over, unique_id="opslib-fast-query-results"
-    )
-
-
-def _hand_over(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
-    if response_dict["status_code"] == 200:  # an error is botocore's to read
-        customized_response_dict["raw"] = response_dict["body"]
-        response_dict["body"] = b"{}"
-
-
-def content(answer: dict[str, Any]) -> dict[str, Any]:
-    """Return what an answer says."""
-    import orjson
-
-    found = orjson.loads(answer["raw"]) if "raw" in answer else answer
-    return found if isinstance(found, dict) else {}
-
-
 def next_token(answer: dict[str, Any]) -> str:
     """Return the token of the next page without reading the rows: within a row the quotes would be escaped."""
     import orjson

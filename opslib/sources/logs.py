@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from opslib import aws
 from opslib.errors import OpsError, ParameterError, SourceError
-from opslib.sources import log_cache, log_fetch, log_rows
+from opslib.sources import log_cache, log_fetch, log_rows, raw_answers
 from opslib.sources.log_query import ROWS_A_PAGE, ROWS_A_QUERY, Pace
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def query(
     _refuse_above_budget(environment, groups, window)
 
     def ask(client: Any) -> log_fetch.Fetched:
-        log_rows.read_fast(client)
+        raw_answers.read_fast(client, "cloudwatch-logs.GetQueryResults")
         ranges = [log_fetch.Range(part, start * 1000, max(end, start) * 1000 + 999) for part in parts]
         return log_fetch.fetch(client, text, ranges=ranges, limit=limit, deadline_s=deadline_s, pace=pace)
 

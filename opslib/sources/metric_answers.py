@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from opslib import aws
 from opslib.errors import OpsError
-from opslib.sources import regions
+from opslib.sources import raw_answers, regions
 from opslib.sources.metric_queries import POINTS_A_CALL, Metric, batches, queries
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _ask_all(environment: Environment, grid: Grid, waiting: Mapping[Metric, Futu
         for region, metrics in by_region.items()
         for batch in batches(metrics, points=grid.points)
     }
-    for (region, batch), answer in regions.at_once(work).items():
+    for (region, batch), answer in regions.at_once(work, needed=[key for key in work if not key[0]]).items():
         for metric in batch:
             if isinstance(answer, OpsError):
                 problem = f"{region or environment.region}: {answer.what}"
@@ -103,6 +103,7 @@ def _answer(
 
     try:
         client = aws.client(environment, "cloudwatch", region=region)
+        raw_answers.read_fast(client, "cloudwatch.GetMetricData")
         found = _read(client, batch, grid, spent)
         again = [metric for metric in batch if found[metric].problem == _STATUS["InternalError"]]
         return found | (_read(client, again, grid, spent) if again else {})
@@ -120,9 +121,10 @@ def _read(client: Any, batch: Sequence[Metric], grid: Grid, spent: list[int]) ->
     said: list[str] = []
     while True:
         more = {"NextToken": page["NextToken"]} if page else {}
-        page = client.get_metric_data(
+        answer = client.get_metric_data(
             MetricDataQueries=asked, StartTime=start, EndTime=end, ScanBy="TimestampAscending", MaxDatapoints=POINTS_A_CALL, **more
         )  # fmt: skip
+        page = raw_answers.content(answer)
         spent.append(counted)
         said += [_words(message) for message in page.get("Messages") or ()]
         for result in page.get("MetricDataResults") or ():
@@ -136,12 +138,14 @@ def _read(client: Any, batch: Sequence[Metric], grid: Grid, spent: list[int]) ->
 
 def _take(reading: Reading, result: Mapping[str, Any]) -> None:
     points = reading.points[result.get("Label", "")]
-    points.update(
-        (int(at.timestamp()), value) for at, value in zip(result["Timestamps"], result["Values"], strict=True)
-    )
+    points.update(zip(map(_seconds, result["Timestamps"]), map(float, result["Values"]), strict=True))
     status = result.get("StatusCode", "Complete")
     reading.problem = "" if status == "Complete" else _STATUS.get(status, f"its answer ended as {status}")
     reading.problem = "; ".join(part for part in (reading.problem, *map(_words, result.get("Messages") or ())) if part)
+
+
+def _seconds(moment: float | datetime) -> int:
+    return int(moment.timestamp() if isinstance(moment, datetime) else moment)
 
 
 def _words(message: Mapping[str, str]) -> str:

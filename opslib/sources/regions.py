@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+import time
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 from opslib.errors import OpsError, SourceError
@@ -14,18 +15,17 @@ CALLS_AT_ONCE = 8
 LATE_SECONDS = 9.0  # below the deadline of a source while somebody waits
 
 
-def at_once(work: Mapping[Key, Callable[[], Answer]]) -> dict[Key, Answer | OpsError]:
+def at_once(work: Mapping[Key, Callable[[], Answer]], *, needed: Collection[Key]) -> dict[Key, Answer | OpsError]:
     """Return what each call answered, or the error that it raised.
 
-    Once one has answered the others get nine seconds from the start; as long as none has, all are waited for.
+    Those that are needed are waited for; the others get as long as these take, and nine seconds at the least.
     """
     pool = ThreadPoolExecutor(max_workers=CALLS_AT_ONCE)
     try:
         futures = {key: pool.submit(call) for key, call in work.items()}
-        done, late = wait(futures.values(), timeout=LATE_SECONDS)
-        while late and all(future.exception() for future in done):
-            more, late = wait(late, return_when=FIRST_COMPLETED)
-            done |= more
+        end = time.monotonic() + LATE_SECONDS
+        wait([futures[key] for key in needed])
+        late = wait(futures.values(), timeout=max(end - time.monotonic(), 0)).not_done
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     return {key: _outcome(future, future in late) for key, future in futures.items()}
@@ -34,7 +34,7 @@ def at_once(work: Mapping[Key, Callable[[], Answer]]) -> dict[Key, Answer | OpsE
 def _outcome(future: Future[Any], late: bool) -> Any:
     if late:
         fix = "check network and endpoints of that region"
-        return SourceError(f"no answer in {LATE_SECONDS:g} s", why="another call answered meanwhile", fix=fix)
+        return SourceError(f"no answer in {LATE_SECONDS:g} s", why="other calls were answered meanwhile", fix=fix)
     error = future.exception()
     if error is None or isinstance(error, OpsError):
         return error or future.result()
