@@ -138,6 +138,7 @@ class Sandbox:
         """Plan how the next change of a thing ends, once: `outcome(service="api", deployment="circuit-breaker")`.
 
         Deployments of ECS: circuit-breaker (its tasks exit, it is rolled back), stuck (IN_PROGRESS, alone), slow (12 min).
+        Reboots of RDS, `outcome(instance="shop-db", reboot="stuck")`: stuck, incompatible-parameters.
         Builds of Amplify, `outcome(branch="main", build="BUILD")`: BUILD or DEPLOY (the step that fails), slow, succeed.
         """
         return list(admin_client.post(self.endpoint, "outcomes", planned)["outcomes"])

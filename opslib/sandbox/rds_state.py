@@ -2,6 +2,7 @@
 
 import tomllib
 from copy import deepcopy
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from opslib.sandbox.region_state import RegionState
 
 HOME = "ap-northeast-1"
 ACCOUNT = "000000000000"
+STILL_AVAILABLE, BACK, MENDED = 8.0, 90.0, 2400.0  # seconds after the call of a reboot; a bad one is mended by somebody
 VCPUS = {"micro": 2, "small": 2, "medium": 2, "large": 2, "xlarge": 4, "2xlarge": 8, "4xlarge": 16}
 
 
@@ -19,11 +21,44 @@ def _data() -> dict[str, Any]:
     return tomllib.loads(Path(__file__).with_name("rds_instances.toml").read_text(encoding="utf-8"))
 
 
+@dataclass(frozen=True)
+class Reboot:
+    """A reboot under way; what can be seen of it follows from the clock."""
+
+    at: datetime
+    failover: bool
+    outcome: str = ""  # what a test planned: stuck, incompatible-parameters
+
+    def messages(self) -> list[tuple[float, str, str]]:
+        """Return what RDS says of it: seconds after the call, message, category."""
+        down = (18.0, "DB instance shutdown", "availability")
+        if self.outcome == "stuck":
+            return [down]
+        if self.outcome:
+            return [down, (70.0, "The parameter max_connections was set to a value incompatible with the instance", "configuration change")]  # fmt: skip
+        moved = (
+            [(12.0, "Multi-AZ instance failover started.", "failover"), (64.0, "Multi-AZ instance failover completed", "failover")]
+            if self.failover
+            else []
+        )  # fmt: skip
+        return sorted([down, (55.0, "DB instance restarted", "availability"), *moved])
+
+    def status(self, now: datetime) -> str:
+        """Return the status: for some seconds still the one from before."""
+        passed = (now - self.at).total_seconds()
+        if passed < STILL_AVAILABLE:
+            return "available"
+        if passed < BACK or (self.outcome == "stuck" and passed < MENDED):
+            return "rebooting"
+        return self.outcome if self.outcome and passed < MENDED else "available"
+
+
 class RdsState:
     """Instances (in the shape of DescribeDBInstances, by identifier), parameters and events; changed by whoever acts."""
 
     def __init__(self, state: RegionState) -> None:
         self.clock = state.clock
+        self._reboots: dict[str, Reboot] = {}
         self.life = state.events
         self.instances: dict[str, dict[str, Any]] = {}
         self.parameters: dict[str, dict[str, str]] = {}
@@ -46,6 +81,26 @@ class RdsState:
         for event in self.life.get("maintenance", ()):
             if event["status"] == "pending":
                 self.pending.setdefault(event["resource"], []).append(event)
+
+    def settled(self) -> dict[str, dict[str, Any]]:
+        """Return the instances as they are now."""
+        for name, reboot in self._reboots.items():
+            instance, now = self.instances[name], self.clock.now()
+            instance["DBInstanceStatus"] = reboot.status(now)
+            if reboot.failover and now >= reboot.at + timedelta(seconds=BACK) and not reboot.outcome:
+                here, there = instance["AvailabilityZone"], instance["SecondaryAvailabilityZone"]
+                instance |= {"AvailabilityZone": there, "SecondaryAvailabilityZone": here}
+                self._reboots[name] = replace(reboot, failover=False)
+        return self.instances
+
+    def reboot(self, name: str, *, failover: bool, outcome: str) -> None:
+        """Begin a reboot; parameters that wait for one are in force after it."""
+        self._reboots[name] = Reboot(self.clock.now(), failover, outcome)
+        for seconds, message, category in self._reboots[name].messages():
+            at = self.clock.now() + timedelta(seconds=seconds)
+            self._events.append({"at": at.isoformat(), "instance": name, "message": message, "categories": [category]})
+        for group in self.instances[name]["DBParameterGroups"]:
+            group["ParameterApplyStatus"] = "in-sync"
 
     def by_resource_id(self, resource_id: str) -> dict[str, Any] | None:
         """Return the instance with a DbiResourceId."""

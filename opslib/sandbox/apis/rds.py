@@ -1,5 +1,6 @@
 """RDS: the instances of the shop, what happened to them, what waits to be done to them, their parameters."""
 
+from copy import deepcopy
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ KEPT = timedelta(days=14)
 
 
 class RdsApi:
-    """What of RDS is read; instances are RdsState's."""
+    """What of RDS is read and rebooted; instances are RdsState's."""
 
     def __init__(self, state: RegionState) -> None:
         self._state = state
@@ -38,7 +39,8 @@ class RdsApi:
             if name not in self._rds.instances:
                 raise ServiceError("DBInstanceNotFound", f"DBInstance {name} not found.", status=404)
             wanted = {name}
-        found = [each for name, each in self._rds.instances.items() if not wanted or name in wanted]
+        with self._state.lock:
+            found = [deepcopy(each) for name, each in self._rds.settled().items() if not wanted or name in wanted]
         return _page("DBInstances", found, p)
 
     @operation(
@@ -54,7 +56,7 @@ class RdsApi:
         """Answer one page of events, oldest first."""
         now = self._state.clock.now()
         start = p.get("StartTime") or (p.get("EndTime") or now) - timedelta(minutes=p.get("Duration") or 60)
-        end = p.get("EndTime") or now
+        end = min(p.get("EndTime") or now, now)
         if start < now - KEPT - timedelta(minutes=1):
             raise _wrong("Cannot retrieve events that are more than 14 days old.")
         if p.get("SourceType") not in (None, "db-instance"):
@@ -71,6 +73,32 @@ class RdsApi:
                     "SourceArn": self._rds.instances[each["instance"]]["DBInstanceArn"],
                 })  # fmt: skip
         return _page("Events", found, p)
+
+    @operation(
+        "rds",
+        "RebootDBInstance",
+        plain=False,
+        modelled="still available for 8 s, rebooting until 90 s, then available, with events; failover swaps the zones; "
+        "refused without Multi-AZ for a failover, and when not available",
+        source=API,
+        difference="PostgreSQL itself goes on, and its sessions with it",
+        tested=("test_a_reboot_is_seen_by_its_events", "test_a_failover_needs_two_zones"),
+    )
+    def reboot_db_instance(self, p: Params) -> dict[str, Any]:
+        """Reboot an instance."""
+        name, failover = p["DBInstanceIdentifier"], bool(p.get("ForceFailover"))
+        with self._state.lock:
+            instance = self._rds.settled().get(name)
+            if instance is None:
+                raise ServiceError("DBInstanceNotFound", f"DBInstance {name} not found.", status=404)
+            if instance["DBInstanceStatus"] != "available":
+                raise ServiceError("InvalidDBInstanceState", f"Instance {name} is not currently available.", status=400)
+            if failover and not instance["MultiAZ"]:
+                raise ServiceError(
+                    "InvalidParameterCombination", "Cannot force a failover: the instance is not Multi-AZ", status=400
+                )
+            self._rds.reboot(name, failover=failover, outcome=self._state.take("reboot", instance=name))
+            return {"DBInstance": deepcopy(instance)}
 
     @operation(
         "rds",
