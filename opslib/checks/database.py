@@ -38,7 +38,7 @@ def slow(run: Run, *, instance: str = "") -> Result:
     facts = _asked(run, window, instance)
     load = facts["waits"].frame
     rise = None if load is None else surge(load.set_index("time")["total"], least=0.5)
-    facts |= _statements(run, window, instance, rise)
+    facts |= _statements(run, window, instance, rise, facts["waits"])
     return run.record(_told(run, window, instance, facts, rise))
 
 
@@ -46,7 +46,7 @@ def _asked(run: Run, window: Window, instance: str) -> dict[str, Fact]:
     env = run.environment
     load = partial(pi.load, env, window=window, instance=instance)
     return run.facts(
-        deadline_s=3 * run.deadline,  # several ask twice, one after another
+        deadline_s=2 * run.deadline,  # several ask twice, one after another
         waits=partial(load, by="wait_event"), users=partial(load, by="user"), hosts=partial(load, by="host"),
         counters=partial(pi.counters, env, window=window, names=COUNTERS, instance=instance),
         instances=partial(rds.instances, env), events=partial(rds.events, env, window=window),
@@ -55,8 +55,10 @@ def _asked(run: Run, window: Window, instance: str) -> dict[str, Fact]:
     )  # fmt: skip
 
 
-def _statements(run: Run, window: Window, instance: str, rise: Surge | None) -> dict[str, Fact]:
-    """Ask for the statements since the load rose, and for those before it did."""
+def _statements(run: Run, window: Window, instance: str, rise: Surge | None, waits: Fact) -> dict[str, Fact]:
+    """Ask for the statements since the load rose, and for those before it did; what hangs is not asked again."""
+    if waits.sight == "error":
+        return {"statements": Fact("statements", error=waits.error)}
     env, zone = run.environment, window.zone
     if rise is None or rise.before or rise.since.to_pydatetime() - window.start < timedelta(minutes=5):
         return run.facts(deadline_s=2 * run.deadline, statements=partial(pi.top_sql, env, window=window, instance=instance))  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from opslib.checks.database_parts import seen, unseen
 from opslib.checks.request_story import shortened
 from opslib.checks.wording import counted, took
 from opslib.database import query_text
@@ -15,7 +16,7 @@ from opslib.sources import postgres
 if TYPE_CHECKING:
     import pandas as pd
 
-    from opslib.run import Fact, Run
+    from opslib.run import Run
 
 LOCKS, SESSIONS = "database-locks", "database-sessions"
 STATEMENTS, REPLICATION = "database-statements", "database-replication"
@@ -31,9 +32,9 @@ def locks(run: Run) -> Result:
     """
     fact = run.facts(locks=partial(postgres.locks, run.environment))["locks"]
     if fact.frame is None:
-        return run.record(_unseen(fact, LOCKS, "Locks now"))
+        return run.record(unseen(fact, LOCKS, "Locks now"))
     frame = fact.frame
-    sight, reason = _seen(frame)
+    sight, reason = seen(frame)
     source = (_source(run, "pg_locks"),)
     if not len(frame):
         return run.record(Result(LOCKS, "Locks now", Verdict.OK, "No session waits for a lock.", sight, reason, sources=source))  # fmt: skip
@@ -72,8 +73,8 @@ def sessions(run: Run) -> Result:
     )
     frame, limits = facts["sessions"].frame, facts["limits"].frame
     if frame is None:
-        return run.record(_unseen(facts["sessions"], SESSIONS, "Sessions now"))
-    sight, reason = _seen(frame)
+        return run.record(unseen(facts["sessions"], SESSIONS, "Sessions now"))
+    sight, reason = seen(frame)
     idle = frame[frame["state"].fillna("").str.startswith("idle in transaction")]
     oldest = float(idle["transaction_s"].max()) if len(idle) else 0.0
     most = int(limits["most"].iloc[0]) if limits is not None else 0
@@ -110,17 +111,6 @@ def _text(statement: Any, longest: int) -> str:
     return shortened(" ".join(str(statement or "").split()), longest)
 
 
-def _seen(frame: pd.DataFrame) -> tuple[Sight, str]:
-    problems = list(frame.attrs["problems"])
-    return (Sight.PARTIAL, "; ".join(problems)) if problems else (Sight.COMPLETE, "")
-
-
-def _unseen(fact: Fact, name: str, title: str) -> Result:
-    error = fact.error
-    said = " — ".join(part for part in (error.what, error.why, error.fix) if part) if error else "no answer"
-    return Result(name, title, Verdict.UNKNOWN, f"{title}: not seen.", Sight(fact.sight), said)
-
-
 def _source(run: Run, query: str) -> Source:
     database = run.environment.database
     return Source("PostgreSQL", query=query_text(query), note=f"database {database.dbname}, the primary" if database else "")  # fmt: skip
@@ -130,11 +120,11 @@ def statements(run: Run) -> Result:
     """Say which statements took the most time since the statistics were last reset: what is left without Performance Insights."""
     fact = run.facts(statement_totals=partial(postgres.statements, run.environment))["statement_totals"]
     if fact.frame is None:
-        return run.record(_unseen(fact, STATEMENTS, "Statements in total"))
+        return run.record(unseen(fact, STATEMENTS, "Statements in total"))
     import pandas as pd
 
     frame = fact.frame
-    sight, reason = _seen(frame)
+    sight, reason = seen(frame)
     source = (_source(run, "pg_statements"),)
     if not len(frame):
         return run.record(Result(STATEMENTS, "Statements in total", Verdict.OK, "No statement was counted.", sight, reason, sources=source))  # fmt: skip
@@ -159,7 +149,7 @@ def replication(run: Run) -> Result:
         facts |= run.facts(replica_lag=partial(postgres.replica_lag, run.environment))
     frame = facts["standbys"].frame
     if frame is None:
-        return run.record(_unseen(facts["standbys"], REPLICATION, "Replication"))
+        return run.record(unseen(facts["standbys"], REPLICATION, "Replication"))
     lag = facts.get("replica_lag")
     problems = list(frame.attrs["problems"]) + ([f"the replica: {lag.error.what}"] if lag and lag.error else [])
     idle = frame[frame["state"] == "inactive"]

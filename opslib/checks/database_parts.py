@@ -42,14 +42,16 @@ def meaning(wait: str) -> str:
     return next((said for name, said in MEANING.items() if wait.startswith(name)), wait)
 
 
-def unseen(fact: Fact, name: str) -> Result:
+def unseen(fact: Fact, name: str, title: str = "") -> Result:
     """Return a part that could not be seen, with its reason."""
     error = fact.error
     said = " — ".join(part for part in (error.what, error.why, error.fix) if part) if error else "no answer"
-    return Result(name, TITLES[name], Verdict.UNKNOWN, f"{TITLES[name]}: not seen.", Sight(fact.sight), said)
+    title = title or TITLES[name]
+    return Result(name, title, Verdict.UNKNOWN, f"{title}: not seen.", Sight(fact.sight), said)
 
 
-def _seen(frame: pd.DataFrame) -> tuple[Sight, str]:
+def seen(frame: pd.DataFrame) -> tuple[Sight, str]:
+    """Return how much of it the frame is, by the problems it came with."""
     problems = list(frame.attrs.get("problems", []))
     return (Sight.PARTIAL, "; ".join(problems)) if problems else (Sight.COMPLETE, "")
 
@@ -80,7 +82,7 @@ def waits(run: Run, fact: Fact, rise: Surge | None, window: Window, vcpus: int, 
         since=rise.since.to_pydatetime() if rise else None, markers=markers, zone=window.zone,
     )  # fmt: skip
     verdict = Verdict.WARN if vcpus and most > vcpus else Verdict.OK
-    sight, reason = _seen(frame)
+    sight, reason = seen(frame)
     return Result("waits", TITLES["waits"], verdict, sentence, sight, reason, chart=chart, sources=insights(run, window, "db.load.avg by db.wait_event"))  # fmt: skip
 
 
@@ -92,7 +94,7 @@ def statements(run: Run, now: Fact, before: Fact | None, window: Window) -> Resu
         return unseen(now, "statements")
     frame = now.frame
     if not len(frame):
-        return Result("statements", TITLES["statements"], Verdict.OK, "No statement had a load.", *_seen(frame))
+        return Result("statements", TITLES["statements"], Verdict.OK, "No statement had a load.", *seen(frame))
     old = None if before is None or before.frame is None else before.frame.set_index("id")
     total = float(frame["aas"].sum())
     shown = pd.DataFrame({
@@ -107,7 +109,7 @@ def statements(run: Run, now: Fact, before: Fact | None, window: Window) -> Resu
     first = frame.iloc[0]
     share = f"{first['aas'] / total:.0%} of the load of these {len(frame)}" if total else "no load"
     sentence = f"{share} is {shortened(' '.join(first['statement'].split()), 90)}."
-    sight, reason = _seen(frame)
+    sight, reason = seen(frame)
     verdict = Verdict.WARN if total and first["aas"] / total > 0.5 else Verdict.OK
     return Result("statements", TITLES["statements"], verdict, sentence, sight, reason, table=shown, sources=insights(run, window, "db.load.avg by db.sql_tokenized, statistics of statements"))  # fmt: skip
 
@@ -132,6 +134,8 @@ def who(run: Run, facts: dict[str, Fact], rise: Surge | None, window: Window) ->
         if frame is not None:
             table = growth(frame, rise.since if rise else None)
             rows += [(name[:-1], row.group, row.before, row.since) for row in table.itertuples() if row.group != "other" or row.since > 0.05]  # fmt: skip
+    if not rows:
+        return unseen(facts["users"], "who")
     shown = pd.DataFrame(rows, columns=["kind", "who", "sessions before", "sessions"]).round(2)
     if rise is None or rise.before:
         shown = shown.drop(columns="sessions before")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from opslib.errors import SourceError
 from opslib.sources import performance_insights_api as api
 
 if TYPE_CHECKING:
@@ -64,6 +65,9 @@ def load(environment: Environment, *, window: Window, by: str, instance: str = "
             labels[name] = dimensions.get(label) or name
     told = [value for value in values.pop(VCPUS).values() if value == value]
     total = pd.Series(values.pop(""), dtype="float64").sort_index()
+    if not total.notna().any():
+        why = "; ".join(failed) or "the instance may be new, or Performance Insights was off then"
+        raise SourceError(f"Performance Insights has no value of {known.name} in the window", why=why, sight="no_data")
     frame = _grouped(total, values, top)
     problems += failed + api.gaps(frame, window=window)
     names = [column for column in frame.columns if column not in ("time", "other", "total")]

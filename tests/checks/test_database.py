@@ -133,7 +133,7 @@ def test_without_performance_insights_the_rest_stands(run: Run, sandbox: Sandbox
 def test_with_performance_insights_hung_the_rest_stands(
     run: Run, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("opslib.run.DEADLINE_SECONDS", {"interactive": 1.0})
+    monkeypatch.setattr("opslib.run.DEADLINE_SECONDS", {"interactive": 4.0})
     sandbox.fault(service="pi", kind="hang")
     found = database.slow(run)
     assert found.sight == "partial" and "no answer in" in found.reason and found.part("storage").verdict == "ok"

@@ -168,3 +168,11 @@ def test_an_instance_with_nothing_but_a_name() -> None:
     row = rds._instance({"DBInstanceIdentifier": "x", "DBInstanceClass": "db.r9.metal"})
     assert (row["vcpus"], row["insights"], row["status"], row["role"]) == (0, "off", "unknown", "primary")
     assert [rds.vcpus(f"db.r7g.{size}") for size in ("large", "xlarge", "12xlarge")] == [2, 4, 48]
+
+
+def test_a_window_without_a_value_is_no_data(environment: Environment) -> None:
+    ahead = Window(NOW + timedelta(minutes=1), NOW + timedelta(minutes=30), UTC)
+    with pytest.raises(SourceError, match="has no value of shop-db") as caught:
+        performance_insights.load(environment, window=ahead, by="wait_event")
+    assert caught.value.sight == "no_data"
+    assert len(performance_insights.top_sql(environment, window=ahead)) == 0
