@@ -239,16 +239,19 @@ def remembered(run: Run) -> Plan:
 def load(file: Path) -> Plan:
     """Return the plan of a file as it stands there, edited or not; raises RecordError."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        kinds: Mapping[str, type] = {"changes": Change, "conditions": Condition, "steps": Step}
-        lists = {name: tuple(kind(**row) for row in found[name]) for name, kind in kinds.items()}
-        draft = found["undo_draft"]
-        undo = Undo(draft["says"], draft["action"], tuple(Step(**step) for step in draft["steps"]))
-        verification = Verification(**found["verification"])
-        rest = {**found, **lists, "limits": tuple(found["limits"]), "verification": verification, "undo_draft": undo}
-        return Plan(**rest)
+        return from_content(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RecordError(f"{file} is no plan", why=str(error), fix="make one: opslib plan NOTEBOOK") from None
+
+
+def from_content(found: Mapping[str, Any]) -> Plan:
+    """Return the plan of what `content` returned; raises KeyError or TypeError when it is none."""
+    kinds: Mapping[str, type] = {"changes": Change, "conditions": Condition, "steps": Step}
+    lists = {name: tuple(kind(**row) for row in found[name]) for name, kind in kinds.items()}
+    draft = found["undo_draft"]
+    undo = Undo(draft["says"], draft["action"], tuple(Step(**step) for step in draft["steps"]))
+    rest = {"limits": tuple(found["limits"]), "verification": Verification(**found["verification"]), "undo_draft": undo}
+    return Plan(**{**found, **lists, **rest})
 
 
 def _keep(made: Plan, run: Run) -> None:

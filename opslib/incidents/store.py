@@ -77,7 +77,7 @@ def begin(environment: Environment, title: str, *, severity: str = "") -> Incide
     if folder.exists():
         raise ParameterError(f"{incident} is there already", fix="wait a second, then try again")
     fields = {
-        "schema": 1, "id": incident, "title": title, "severity": severity, "state": "open", "environment": environment.name,
+        "schema": 1, "id": incident, "title": title, "severity": redact.text(severity), "state": "open", "environment": environment.name,
         "account": known.account, "region": environment.region, "timezone": environment.timezone, "sandbox": environment.sandbox,
         "opened": now.isoformat(timespec="seconds"), "closed": "",
     }  # fmt: skip
@@ -167,7 +167,7 @@ def attach(
     _must_be_open(incident)
     if not file.is_file() or file.is_symlink():
         raise ParameterError(f"{file} is no file", fix="name one file; a folder goes as an archive")
-    name = _NAME.sub("-", file.name).strip(".-") or "evidence"
+    name = _NAME.sub("-", redact.text(file.stem)).strip(".-") + _NAME.sub("-", redact.text(file.suffix)) or "evidence"
     target = _free(incident.folder / "evidence" / _NAME.sub("-", folder) / name)
     content, redacted = _cleaned(file.read_bytes())
     try:

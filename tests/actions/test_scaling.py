@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from opslib.actions import ecs_state, scaling
+from opslib.actions import ecs_state, scaling, undoing
 from opslib.errors import ParameterError
 from opslib.plan import Plan
 from opslib.result import Result
@@ -66,3 +66,18 @@ def test_denied_it_says_so_and_changes_nothing(run: Run, live: Sandbox, applied:
 def test_no_such_service(run: Run) -> None:
     with pytest.raises(ParameterError, match="did you mean 'web'"):
         scaling.scale_out(run, service="wep", tasks=5)
+
+
+def test_weeks_later_the_way_back_is_in_the_journal(run: Run, live: Sandbox, applied: Callable[..., Result]) -> None:
+    low, desired = minimum(run, "web"), ecs_state.read(run.environment, "web").desired
+    assert "nothing was changed" in undoing.undo(run).blocked[0].found
+    plan = scaling.scale_out(run, service="web", tasks=desired + 1, connections_per_task=1)
+    applied(plan)
+    live.advance("2h")
+    back = undoing.undo(run, change=plan.sealed[:8])
+    assert back.action == "scale-back" and back.steps == plan.undo_draft.steps and undoing.undo(run).steps == back.steps
+    assert applied(back).verdict == "ok" and minimum(run, "web") == low
+    assert (
+        "has no way back" not in undoing.undo(run, change=plan.sealed[:8]).title and undoing.undo(run).blocked
+    )  # the last one was the way back
+    assert undoing.undo(run, change="0000").blocked

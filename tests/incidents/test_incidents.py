@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import random
 import re
 import shutil
+import string
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from datetime import datetime
@@ -314,3 +316,45 @@ def test_a_chain_that_was_cut_while_open_is_found(alone: config.Environment) -> 
     file.write_text(file.read_text().splitlines(keepends=True)[0])
     problems, _ = closing.verify(alone, store.load(alone, made.id))
     assert problems == ["journal.jsonl: the last 1 of 2 entries are missing"]
+
+
+def test_sixty_secrets_in_every_field_that_can_carry_one(alone: config.Environment, tmp_path: Path) -> None:
+    """Twelve kinds of secrets and personal data, five of each; none lies in any file or name of the record."""
+    dice = random.Random(60)
+
+    def some(count: int, alphabet: str = string.ascii_letters + string.digits) -> str:
+        return "".join(dice.choices(alphabet, k=count))
+
+    makers = {
+        "key id": lambda: f"AKIA{some(16, string.ascii_uppercase + string.digits)}", "mail": lambda: f"{some(8).lower()}@example.co.jp",
+        "password": lambda: f"password={some(12)}", "token": lambda: f"token: {some(24)}", "bearer": lambda: f"Bearer {some(30)}",
+        "jwt": lambda: f"eyJ{some(12)}.eyJ{some(12)}.{some(20)}", "mobile": lambda: f"0{dice.choice('789')}0-{some(4, string.digits)}-{some(4, string.digits)}",
+        "hook": lambda: f"https://hooks.slack.com/services/T{some(8)}/B{some(8)}/{some(24)}", "slack": lambda: f"xoxb-{some(20, string.digits)}",
+        "github": lambda: f"ghp_{some(36)}", "url": lambda: f"postgresql://app:{some(10)}@db.example.com/shop", "secret": lambda: f'"client_secret": "{some(20)}"',
+    }  # fmt: skip
+    planted = [make() for make in makers.values() for _ in range(5)]
+    assert len(planted) == 60
+    made = store.begin(alone, f"slow {planted[0]}", severity=planted[5])
+    for number, secret in enumerate(planted):
+        kind = store.KINDS[number % len(store.KINDS)]
+        store.note(
+            made,
+            alone,
+            f"7 {secret}",
+            kind=kind,
+            source=f"s {secret}",
+            ja=f"日 {secret}",
+            owner=f"o {secret}",
+            due=f"d {secret}",
+        )
+        named = tmp_path / f"{number} {secret if not set(secret) & set('/:') else 'plain'}.txt"
+        named.write_text(f"line {secret}\n")
+        store.attach(made, alone, named, says=f"a {secret}", query=f"q {secret}", window=f"w {secret}")
+    closing.close(alone, store.load(alone, made.id), incomplete=True)
+    bare = [
+        secret.rpartition("=")[2].rpartition(": ")[2].strip('"').removeprefix("Bearer ").split("@db")[0]
+        for secret in planted
+    ]
+    for file in (file for file in made.folder.rglob("*") if file.is_file()):
+        text = file.read_text() + file.relative_to(made.folder).as_posix()
+        assert not [secret for secret in bare if secret in text], file
