@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from opslib.errors import ParameterError
 from opslib.incidents import report, store
 from opslib.result import BLIND, Result, Sight, Source, Verdict
-from opslib.sources import amplify, autoscaling, ecs, elasticache, rds
+from opslib.sources import alarms, amplify, autoscaling, ecs, elasticache, rds
 
 if TYPE_CHECKING:
     from opslib.run import Fact, Run
@@ -114,6 +114,7 @@ def _recorded(run: Run, span: Window) -> Result:
 
     environment = run.environment
     facts = run.facts(
+        alarms=lambda: alarms.history(environment, window=span),
         deployments=lambda: ecs.deployments(environment, window=span), scaling=lambda: autoscaling.activities(environment, window=span),
         builds=lambda: amplify.jobs(environment, window=span), database_events=lambda: rds.events(environment, window=span),
         cache_events=lambda: elasticache.events(environment, window=span),
@@ -121,16 +122,21 @@ def _recorded(run: Run, span: Window) -> Result:
     rows = sorted(row for name, tell in _TELL.items() for row in _rows(facts[name], tell))
     table = pd.DataFrame([(*_both(run, at), what, origin) for at, what, origin in rows], columns=_COLUMNS)
     blind = {name: fact.error.what for name, fact in facts.items() if fact.error}
+    problems = [] if facts["alarms"].frame is None else facts["alarms"].frame.attrs["problems"]
+    blind |= {"alarms": "; ".join(problems)} if problems else {}
     sight = Sight.COMPLETE if not blind else Sight.PARTIAL
     reason = "; ".join(f"{name}: {why}" for name, why in blind.items())
     said = (
-        f"AWS recorded {len(rows)} changes and events in {span.text()}."
+        f"Changes, alarms and events that AWS recorded in {span.text()}: {len(rows)}."
         if rows
         else f"AWS recorded nothing in {span.text()}."
     )
     kept = run.keep("recorded", table) if rows and not run.replayed else ""
     source = Source(
-        "ecs, application-autoscaling, amplify, rds, elasticache", environment.account, environment.region, span.text()
+        "cloudwatch, ecs, application-autoscaling, amplify, rds, elasticache",
+        environment.account,
+        environment.region,
+        span.text(),
     )
     verdict = Verdict.UNKNOWN if sight in BLIND else Verdict.OK
     return Result(
@@ -147,6 +153,7 @@ def _recorded(run: Run, span: Window) -> Result:
 
 
 _TELL: dict[str, Callable[[dict[str, Any]], tuple[datetime, str, str]]] = {
+    "alarms": lambda row: (row["at"], f"alarm {row['name']}: {row['before']} to {row['after']}", "cloudwatch:DescribeAlarmHistory"),
     "deployments": lambda row: (row["started"], f"{row['service']}: deployment of {row['task_definition']} {row['status']}", "ecs:ListServiceDeployments"),
     "scaling": lambda row: (row["at"], f"{row['service']}: {row['cause']}", "application-autoscaling:DescribeScalingActivities"),
     "builds": lambda row: (row["started"], f"front end {row['branch']}: job {row['job']} {row['status']}, {row['message']}", "amplify:ListJobs"),
