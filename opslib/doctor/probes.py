@@ -109,10 +109,12 @@ ASKED: dict[Call, Callable[[Known], dict[str, Any]]] = {
     ("pi", "list_available_resource_metrics"): lambda k: _pi(k, MetricTypes=["db"]),
     ("pi", "get_dimension_key_details"): lambda k: _pi(k, Group="db.sql", GroupIdentifier=k.first("pi", "describe_dimension_keys", 'Keys[0].Dimensions."db.sql.id"')),
     ("amplify", "list_branches"): lambda k: {"appId": k.environment.frontend and k.environment.frontend.app, "maxResults": 1},
+    ("amplify", "get_branch"): lambda k: {"appId": k.environment.frontend and k.environment.frontend.app, "branchName": k.environment.frontend and k.environment.frontend.branch},
     ("amplify", "list_jobs"): lambda k: {"appId": k.environment.frontend and k.environment.frontend.app, "branchName": k.environment.frontend and k.environment.frontend.branch, "maxResults": 1},
     ("amplify", "get_job"): lambda k: {"appId": k.environment.frontend and k.environment.frontend.app, "branchName": k.environment.frontend and k.environment.frontend.branch, "jobId": k.first("amplify", "list_jobs", "jobSummaries[0].jobId")},
     ("cloudfront", "get_distribution"): lambda k: {"Id": k.environment.cdn and k.environment.cdn.distribution},
     ("cloudfront", "list_invalidations"): lambda k: {"DistributionId": k.environment.cdn and k.environment.cdn.distribution, "MaxItems": "1"},
+    ("cloudfront", "get_invalidation"): lambda k: {"DistributionId": k.environment.cdn and k.environment.cdn.distribution, "Id": k.first("cloudfront", "list_invalidations", "InvalidationList.Items[0].Id")},
     ("route53", "get_health_check"): lambda k: {"HealthCheckId": next(iter(k.environment.health_checks.values()), None)},
     ("route53", "get_health_check_status"): lambda k: {"HealthCheckId": next(iter(k.environment.health_checks.values()), None)},
     ("route53", "list_resource_record_sets"): lambda k: {"HostedZoneId": k.first("route53", "list_hosted_zones", "HostedZones[0].Id"), "MaxItems": "1"},
@@ -127,7 +129,7 @@ WAVES: tuple[tuple[Call, ...], ...] = (
     (("logs", "describe_log_groups"), ("rds", "describe_db_instances"), ("ecs", "describe_services"), ("ecs", "list_tasks"),
      ("ecs", "list_service_deployments"), ("amplify", "list_jobs"), ("route53", "list_hosted_zones"),
      ("acm", "list_certificates")),
-    (("logs", "start_query"), ("pi", "describe_dimension_keys"), ("ecs", "describe_task_definition")),
+    (("logs", "start_query"), ("pi", "describe_dimension_keys"), ("ecs", "describe_task_definition"), ("cloudfront", "list_invalidations")),
     (("logs", "get_query_results"),),
 )  # fmt: skip
 
