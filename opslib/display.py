@@ -82,7 +82,7 @@ def banner_text(run: Run) -> str:
 
 def _banner_parts(run: Run) -> list[str]:
     local = run.now.astimezone(run.environment.zone)
-    window = f"window {run.window.text()}" if run.window else "window: searched from now back"
+    window = f"window {run.window.text()}" if run.window else "window: left to the runbook"
     note = [run.window.note] if run.window and run.window.note else []
     replayed = ["REPLAY of a record: no AWS, no database"] if run.replayed else []
     clock = [f"clock {run.environment.clock} at {local:%Y-%m-%d %H:%M %Z}"] if run.environment.clock == "frozen" else []

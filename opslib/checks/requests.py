@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opslib.checks import request_parts as parts
-from opslib.checks.request_story import read, seconds_text
+from opslib.checks.request_story import Story, read, seconds_text
 from opslib.checks.request_verdict import sentence_of, verdict_of
 from opslib.errors import OpsError
 from opslib.result import Next, Result, Sight, Source, Verdict
 from opslib.run import Fact, Run
 from opslib.sources import audit, insights_quoting, jobs, log_lines, logs, request_neighbours, request_search, users
+from opslib.window import Window
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NOTEBOOK = "2-investigate/trace-request"
+HALF_HOUR = timedelta(minutes=30)
+_OF_DATABASE = r"(?i)\block\b|database|postgres|connection pool"
 
 
 def trace(run: Run, *, request_id: str, log_groups: str = "") -> Result:
@@ -57,7 +61,7 @@ def _told(run: Run, request_id: str, frame: pd.DataFrame) -> Result:
         name="trace-request", title=f"Request {request_id}",
         verdict=verdict_of(story, same_error=0 if same is None else int(same["request_id"].nunique()), failed_jobs=jobs_failed),
         sentence=sentence_of(story, failed_jobs=jobs_failed), sight=Sight.PARTIAL if reasons else Sight.COMPLETE, reason="; ".join(reasons),
-        facts=facts, sources=(source,), next=_next(around["neighbours"], request_id) + _linked(frame), data=(kept,),
+        facts=facts, sources=(source,), next=_elsewhere(run, story) + _next(around["neighbours"], request_id) + _linked(frame), data=(kept,),
         parts=(parts.timeline(story, source), parts.lines(run, story, source, kept, longer=frame.attrs["longer"]),
                parts.user(run, around["user"]), parts.rows(run, around["jobs"], "jobs", "job_runs_of_request"),
                parts.rows(run, around["audit"], "audit", "audit_logs_of_request"), parts.neighbours(run, around["neighbours"], request_id)),
@@ -103,6 +107,19 @@ def _next(fact: Fact, request_id: str) -> tuple[Next, ...]:
         else "compare with the other request with the same error"
     )
     return (Next(NOTEBOOK, {"request_id": others[0]}, why),)
+
+
+def _elsewhere(run: Run, story: Story) -> tuple[Next, ...]:
+    """Lead from one failed request to what was the matter: with what it waited for, else with everything."""
+    if not story.failed:
+        return ()
+    at = story.lines["time"].iloc[0].to_pydatetime()
+    window = {"window": Window(at - HALF_HOUR, min(at + HALF_HOUR, run.now), run.environment.zone).as_parameter()}
+    looks = (Next("2-investigate/first-look", window, "see what else was off at that time"),)
+    waited = story.inside["wait_for"].astype(str).str.contains(_OF_DATABASE)
+    if waited.any():
+        return (Next("2-investigate/slow-database", window, "see who held what it waited for"), *looks)
+    return looks
 
 
 def _linked(frame: pd.DataFrame) -> tuple[Next, ...]:
