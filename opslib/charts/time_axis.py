@@ -53,6 +53,8 @@ def time_axes(axes: Any, frame: pd.DataFrame, zone: tzinfo, unit: str, narrow: b
     low, high = axes.dataLim.intervaly
     if 0 < low < 0.75 * high:
         axes.set_ylim(bottom=0)
+    if low == high == 0:
+        axes.set_ylim(-0.02, 1)  # nothing happened: no axis of negative errors
     axes.set_ylim(top=max(axes.get_ylim()[1], high + 0.12 * (high - axes.get_ylim()[0])))
     axes.set_ylabel(visible(unit))
     if len(frame) == 1:

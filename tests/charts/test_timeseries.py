@@ -100,6 +100,11 @@ def test_ticks_are_round_local_times(hours: float) -> None:
     timeseries(frame(100, int(hours * 36)), title="t", unit="u", zone=JAPAN)
 
 
+def test_where_nothing_happened_the_axis_is_not_negative(axes: list) -> None:
+    timeseries(frame(60) * 0, title="t", unit="errors")
+    assert all(tick >= 0 for each in axes for tick in each.get_yticks() if each.get_ylim()[0] <= tick)
+
+
 def test_no_data_is_said(axes: list) -> None:
     timeseries(frame(0), title="t", unit="u", markers=[Marker(START, "deploy")])
     timeseries(frame(9) * np.nan, title="t", unit="u", threshold=1.0)
