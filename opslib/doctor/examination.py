@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from opslib import aws
+from opslib.checks.wording import counted
 from opslib.config import Environment
 from opslib.doctor import needs, probes, resources, tables
 from opslib.doctor.findings import BROKEN, Finding
@@ -113,4 +114,6 @@ def text(environment: Environment, examined: Examination) -> str:
             "",
             f"not tried, because it changes something or has nothing to be tried on: {', '.join(examined.untried)}",
         ]
-    return "\n".join([*lines, "", f"{len(examined.findings)} findings" if examined.findings else "nothing to mend"])
+    return "\n".join(
+        [*lines, "", counted(len(examined.findings), "finding") if examined.findings else "nothing to mend"]
+    )

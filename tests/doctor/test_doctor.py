@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from click.testing import CliRunner
 
-from opslib import config
+from opslib import aws, config
+from opslib.cli_account import doctor
 from opslib.doctor import examination, resources
 from opslib.doctor.examination import NOT, PARTLY, WORKS
 from opslib.doctor.findings import Finding
@@ -127,6 +129,15 @@ def test_an_expired_login_takes_everything(strange: Strange) -> None:
     examined = strange.examined()
     assert "aws sso login --profile opslib-sandbox" in named(examined, "have expired").mend
     assert examined.exit_code == 1 and {outlook.state for outlook in examined.outlooks} == {NOT}
+
+
+def test_the_command_says_it_and_exits_accordingly(strange: Strange) -> None:
+    strange.file.write_text(strange.reachable())
+    strange.sandbox.fault(service="sts", kind="expired-token")
+    aws.forget()
+    done = CliRunner().invoke(doctor, ["--env", NAME])
+    assert done.exit_code == 1 and "not at all  2-investigate/failed-jobs" in done.output
+    assert "do:   aws sso login --profile opslib-sandbox" in done.output and done.output.endswith("1 finding\n")
 
 
 def test_a_wrong_account_is_refused(strange: Strange) -> None:
