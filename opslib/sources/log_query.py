@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from opslib.errors import SourceError
-from opslib.sources.log_rows import Columns, columns_of, joined, next_token, size
+from opslib.sources.log_rows import Columns, columns_of, joined, next_token, no_collection, size
 from opslib.sources.raw_answers import content
 from opslib.stopping import Stop
 
@@ -157,4 +157,5 @@ def _paged(client: Any, query_id: str, first: dict[str, Any], whole: bool) -> Ou
 
 
 def _columns(answer: dict[str, Any]) -> Columns:
-    return columns_of(content(answer).get("results") or [])
+    with no_collection():
+        return columns_of(content(answer).get("results") or [])
