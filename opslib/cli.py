@@ -186,7 +186,7 @@ def demo() -> None:
     from opslib.runner import headless, records
 
     began = time.monotonic()
-    info = control().start(sandbox_folder(), progress=show_progress)
+    info = control().start(sandbox_folder(), progress=show_progress, live=True)
     click.echo(f"  {time.monotonic() - began:5.1f} s  tracing the planted request", err=True)
     record, summary = headless.run(
         "2-investigate/trace-request", {"request_id": info["planted"]["request_id"]}, env="sandbox"

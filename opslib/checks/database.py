@@ -72,12 +72,11 @@ def _statements(run: Run, window: Window, instance: str, rise: Surge | None, wai
 
 
 def _told(run: Run, window: Window, instance: str, facts: dict[str, Fact], rise: Surge | None) -> Result:
-    database = run.environment.database
-    name = instance or (database.instance if database else "")
-    about = _about(facts["instances"], name)
     load = facts["waits"].frame
+    name = instance or _primary(run, facts)
+    about, replicas = _about(facts["instances"], name), _replicas(run, facts["instances"])
     vcpus = int(load.attrs["vcpus"] if load is not None and load.attrs["vcpus"] else about.get("vcpus", 0))
-    side = "replica" if name in _replicas(run) else "database"
+    side = "replica" if name in replicas else "database"
     used, free, lag = (
         _metric(facts["metrics"], *column)
         for column in ((side, "DatabaseConnections"), (side, "FreeStorageSpace"), ("replica", "ReplicaLag"))
@@ -87,7 +86,7 @@ def _told(run: Run, window: Window, instance: str, facts: dict[str, Fact], rise:
     size_gb = disk.size_of(facts["instances"], name)
     clauses = [
         *said.status_clauses(facts["instances"]), *said.load_clauses(facts, rise, vcpus, window), *said.connection_clauses(used, most, crowd, window),
-        *said.storage_clauses(left, size_gb), *said.lag_clauses(lag, late, ", ".join(_replicas(run)), window),
+        *said.storage_clauses(left, size_gb), *said.lag_clauses(lag, late, ", ".join(replicas), window),
     ]  # fmt: skip
     change = said.change_text(facts["deployments"], [rise, crowd, late], window)
     verdict, sentence = said.conclusion(clauses, name, load, vcpus, change)
@@ -107,7 +106,7 @@ def _told(run: Run, window: Window, instance: str, facts: dict[str, Fact], rise:
         parts.who(run, facts, rise, window), parts.changes(run, facts, rise, window),
         parts.connections(run, used, most, facts["metrics"], window),
         disk.storage(run, free, left, facts, name, window),
-        disk.replica(run, lag, late, facts["metrics"], window),
+        disk.replica(run, replicas, lag, late, facts["metrics"], window),
     )  # fmt: skip
     sight = Sight.COMPLETE if not reasons else Sight.PARTIAL if seen else Sight(facts["waits"].sight)
     crowded = bool(most) and now_of(used) > 0.95 * most
@@ -117,7 +116,19 @@ def _told(run: Run, window: Window, instance: str, facts: dict[str, Fact], rise:
                   data=tuple(f"data/{name}.csv" for name in ("waits", "statements", "metrics") if run.folder), parts=every)  # fmt: skip
 
 
-def _replicas(run: Run) -> tuple[str, ...]:
+def _primary(run: Run, facts: dict[str, Fact]) -> str:
+    """Return the primary's name by what was answered: a replay has no configuration of the database."""
+    load, frame = facts["waits"].frame, facts["instances"].frame
+    if load is not None:
+        return str(load.attrs["instance"])
+    if frame is not None and len(frame):
+        return str(frame["instance"].iloc[0])
+    return run.environment.database.instance if run.environment.database else ""
+
+
+def _replicas(run: Run, instances: Fact) -> tuple[str, ...]:
+    if instances.frame is not None:
+        return tuple(instances.frame.loc[instances.frame["role"] == "replica", "instance"])
     return run.environment.database.replicas if run.environment.database else ()
 
 
@@ -161,7 +172,7 @@ def _markers(fact: Fact, window: Window) -> list[Marker]:
 
 def _next(run: Run, facts: dict[str, Fact], rise: Surge | None, *, crowded: bool, late: bool) -> tuple[Next, ...]:
     """Return what may help: a service that holds locks or all connections lets them go when it is restarted."""
-    replicas = _replicas(run)
+    replicas = _replicas(run, facts["instances"])
     look = (Next(NOTEBOOK, {"instance": replicas[0]}, "what keeps the replica busy"),) if late and replicas else ()
     waits, users = facts["waits"].frame, facts["users"].frame
     locked = waits is not None and any(waits[name].iloc[-1] > 1 for name in waits.columns if name.startswith("Lock:"))

@@ -77,9 +77,10 @@ def lag_verdict(seconds: float) -> Verdict:
     return Verdict.CRITICAL if seconds >= FAR else Verdict.WARN if seconds >= LATE else Verdict.OK
 
 
-def replica(run: Run, lag: pd.Series[float], rise: Surge | None, fact: Fact, window: Window) -> Result:
+def replica(
+    run: Run, names: tuple[str, ...], lag: pd.Series[float], rise: Surge | None, fact: Fact, window: Window
+) -> Result:
     """Show how far the replica is behind, and since when."""
-    names = run.environment.database.replicas if run.environment.database else ()
     if not names:
         return Result("replica", TITLES["replica"], Verdict.OK, "There is no replica.")
     if not len(lag.dropna()):

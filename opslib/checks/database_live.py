@@ -81,7 +81,13 @@ def sessions(run: Run) -> Result:
     active = int((frame["state"] == "active").sum())
     of = f" of {most:,} that may be" if most else ""
     sentence = f"{counted(len(frame), 'session')}{of}: {active} active, {len(idle)} idle in a transaction"
-    sentence += f", the oldest for {took(oldest)}." if len(idle) else "."
+    sentence += f", the oldest for {took(oldest)}" if len(idle) else ""
+    owners = frame.groupby(["user", "application"], dropna=False).size().sort_values(ascending=False, kind="stable")
+    if len(owners):
+        sentence += (
+            f"; most are of {owners.index[0][0]} ({owners.index[0][1] or 'no application name'}): {owners.iloc[0]:,}"
+        )
+    sentence += "."
     crowded = bool(most) and len(frame) >= 0.8 * most
     busy = frame[frame["state"].fillna("") != "idle"]
     return run.record(
@@ -144,14 +150,14 @@ def replication(run: Run) -> Result:
 
     Critical: a slot that nobody reads keeps more than 10 GB, or has lost what its reader needs; warn: more than 1 GB.
     """
-    facts = run.facts(standbys=partial(postgres.standbys, run.environment))
-    if run.environment.database and run.environment.database.replica_host:
-        facts |= run.facts(replica_lag=partial(postgres.replica_lag, run.environment))
-    frame = facts["standbys"].frame
+    facts = run.facts(
+        standbys=partial(postgres.standbys, run.environment), replica_lag=partial(postgres.replica_lag, run.environment)
+    )
+    frame, lag = facts["standbys"].frame, facts["replica_lag"]
     if frame is None:
         return run.record(unseen(facts["standbys"], REPLICATION, "Replication"))
-    lag = facts.get("replica_lag")
-    problems = list(frame.attrs["problems"]) + ([f"the replica: {lag.error.what}"] if lag and lag.error else [])
+    unseen_lag = lag.error and lag.sight != "no_data"  # without a configured replica nothing is missing
+    problems = list(frame.attrs["problems"]) + ([f"the replica: {lag.error.what}"] if lag.error and unseen_lag else [])
     idle = frame[frame["state"] == "inactive"]
     kept = float(idle["kept_bytes"].max()) if len(idle) else 0.0
     lost = frame[frame["wal_status"].isin(["unreserved", "lost"])]
@@ -167,7 +173,7 @@ def replication(run: Run) -> Result:
         for row in idle.itertuples()
     ]
     said += [f"slot {row.slot} is {row.wal_status}: its reader must be made anew" for row in lost.itertuples()]
-    if lag and lag.frame is not None:
+    if lag.frame is not None:
         said += [f"the replica itself says it is {_size(float(lag.frame['behind_bytes'].iloc[0]))}, {took(float(lag.frame['lag_s'].iloc[0]))} behind"]  # fmt: skip
     sentence = ("; ".join(said) or "Nobody follows this server, and no slot keeps its log") + "."
     return run.record(

@@ -1,6 +1,8 @@
 """slow-database: the cause of each incident is in its first sentence, and what could not be seen is said."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import psycopg
@@ -245,3 +247,14 @@ def test_a_slot_that_nobody_reads_fills_the_disk(no_aws_variables: None) -> None
     )
     assert kept.verdict == "warn" and "nobody reads slot forgotten, which keeps" in kept.sentence
     assert totals.verdict == "ok" and totals.table is not None and totals.table["share %"].iloc[0] > 10
+
+
+def test_a_replay_says_the_same(run: Run, tmp_path: Path) -> None:
+    whole = replace(run, folder=tmp_path)
+    first = [database.slow(whole), database_live.locks(whole), database_live.replication(whole)]
+    bare = run.environment.model_copy(update={"database": None})  # what a record keeps of the environment
+    again = replace(run, environment=bare, replayed=tmp_path)
+    then = [database.slow(again), database_live.locks(again), database_live.replication(again)]
+    assert [each.as_json() for each in then] == [
+        {**each.as_json(), "data": then[n].as_json()["data"]} for n, each in enumerate(first)
+    ]
