@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from opslib import aws, config, locks
+from opslib import aws, config, locks, open_incidents
 from opslib.errors import IdentityError, OpsError, Refused
 from opslib.journal import Entry, Journal, canonical, person
 from opslib.plan import ACTIONS, Kept, Plan
@@ -114,6 +114,8 @@ def _checked(plan: Plan, environment: config.Environment) -> datetime:
     """Hold the plan against its own hash, the clock, the account and the journal; return the environment's time."""
     if plan.hash != plan.sealed:
         raise Refused("the plan was edited after it was made", why="its hash is another one", fix="make a new plan")
+    if plan.incident and plan.incident not in open_incidents.opened(plan.environment):
+        raise Refused("the plan's incident is closed", why=plan.incident, fix="make a new plan")
     if plan.action not in ACTIONS:
         raise Refused(f"the plan's action {plan.action!r} is not known here", fix="make a new plan with this version")
     try:

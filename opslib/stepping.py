@@ -15,7 +15,7 @@ from typing import Any
 from opslib import aws, config
 from opslib.errors import OpsError, RecordError, Unanswered
 from opslib.journal import Journal
-from opslib.open_incidents import folder_of
+from opslib.open_incidents import folder_of, opened
 from opslib.plan import ACTIONS, Action, Kept, Plan, Progress, Step
 
 NOT_DONE, UNKNOWN, DONE = "not done", "unknown", "done"
@@ -116,9 +116,9 @@ def clock(environment: config.Environment, before: datetime, passed_s: float) ->
 
 
 def journals(plan: Plan) -> list[Journal]:
-    """Return where a plan's application is noted."""
+    """Return where a plan's application is noted: in the incident only while it is open, as a closed record never changes."""
     own = [Journal.of(named(plan))]
-    if plan.incident:
+    if plan.incident in opened(plan.environment):
         own.append(Journal(folder_of(plan.environment, plan.incident) / own[0].file.name))
     return own
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from opslib import aws, files, journal, open_incidents
+from opslib.applying import unsettled
 from opslib.config import Environment
 from opslib.errors import ParameterError
 from opslib.incidents import report, store
@@ -35,7 +36,8 @@ def close(environment: Environment, incident: Incident, *, incomplete: bool = Fa
     """
     if not incident.is_open:
         raise ParameterError(f"{incident.id} is closed already", fix=f"opslib incident verify {incident.id}")
-    if (missing := incident.missing()) and not incomplete:
+    unknown = [f"how {entry['action']} {entry['target']} ended" for entry in unsettled(incident.entries)]
+    if (missing := incident.missing() + unknown) and not incomplete:
         fix = "opslib incident note TEXT --as KIND; or --incomplete, and the record says what is missing"
         raise ParameterError(f"{incident.id} does not say yet: {', '.join(missing)}", fix=fix)
     now = aws.now(environment)

@@ -8,6 +8,8 @@ import random
 import re
 import shutil
 import string
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from datetime import datetime
@@ -358,3 +360,40 @@ def test_sixty_secrets_in_every_field_that_can_carry_one(alone: config.Environme
     for file in (file for file in made.folder.rglob("*") if file.is_file()):
         text = file.read_text() + file.relative_to(made.folder).as_posix()
         assert not [secret for secret in bare if secret in text], file
+
+
+def opslib(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("opslib")), *words], capture_output=True, text=True, check=False
+    )
+
+
+def test_the_command_line_from_open_to_verify(alone: config.Environment, tmp_path: Path) -> None:
+    opened = opslib("incident", "open", "API is down", "--severity", "SEV1")
+    name = opened.stdout.split()[0]
+    assert opened.returncode == 0 and store.load(alone, name).is_open
+    assert opslib("incident", "note", "many users", "--as", "impact").returncode == 3
+    assert opslib("incident", "note", "41 of 50 calls failed", "--as", "impact").returncode == 0
+    store.enter(
+        store.load(alone, name),
+        "intent",
+        at=aws.now(alone),
+        plan="f" * 64,
+        step=1,
+        action="restart-service",
+        target="api",
+        command="aws ecs update-service",
+    )
+    status = opslib("incident", "status")
+    assert "UNKNOWN: CHECK" in status.stdout and "not yet said: started" in status.stdout
+    refused = opslib("incident", "close")
+    assert refused.returncode == 3 and "how restart-service api ended" in refused.stderr
+    closed = opslib("incident", "close", "--incomplete")
+    assert closed.returncode == 0 and "Object" not in closed.stderr and "manifest version" in closed.stdout, (
+        closed.stdout + closed.stderr
+    )
+    assert name in opslib("incident", "list").stdout and opslib("incident", "verify", name).returncode == 0
+    with (store.load(alone, name).folder / "record.md").open("a") as file:
+        file.write("more")
+    verified = opslib("incident", "verify", name)
+    assert verified.returncode == 1 and "record.md was changed" in verified.stdout

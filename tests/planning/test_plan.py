@@ -303,9 +303,25 @@ def test_a_plan_joins_the_open_incident(run: Run, tmp_path: Path) -> None:
     plan = switch(run, "replica")
     carried_out(plan)
     assert plan.incident == home.name
+    late = switch(run, "primary")
+    (home / "record.json").write_text('{"state": "closed"}')
+    assert "incident is closed" in carried_out(late)[0].sentence and value(run.environment) == "replica"
     assert [entry["event"] for entry in Journal(home / "journal.jsonl").entries()] == [
         "apply",
         "intent",
         "result",
         "verified",
     ]
+
+
+def test_interrupted_while_it_is_followed_it_says_unknown_and_gives_the_lock_back(run: Run, live: Sandbox) -> None:
+    plan = switch(run, "replica", wait_for="never")
+
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        carried_out(plan, pause=interrupt)
+    last = Journal.of(run.environment).entries()[-1]
+    assert last["event"] == "verified" and last["outcome"] == "unknown" and "KeyboardInterrupt" in last["says"]
+    assert value(run.environment) == "replica" and carried_out(plan.undo())[0].verdict == "ok"
