@@ -53,10 +53,10 @@ def habits_of(usual: pd.DataFrame, days: list[int]) -> pd.DataFrame:
     for job, frame in usual.groupby("job_name"):
         same = frame[frame["weekday"].isin(days)]
         basis = same if same["runs"].sum() >= 20 else frame
-        weight = basis["runs"] / basis["runs"].sum()
+        timed = basis.dropna(subset=["median_s"])  # a day on which none has ended tells no duration
         rows[job] = {
             "runs": int(frame["runs"].sum()), "share": float(basis["failed"].sum() / basis["runs"].sum()),
-            "median_s": float((basis["median_s"] * weight).sum()), "p99_s": float(basis["p99_s"].max()),
+            "median_s": float((timed["median_s"] * timed["runs"]).sum() / timed["runs"].sum()) if len(timed) else float("nan"), "p99_s": float(basis["p99_s"].max()),
             "last_success": frame["last_success"].max(), "by_clock": bool(frame["by_clock"].all()),
         }  # fmt: skip
     columns = ["runs", "share", "median_s", "p99_s", "last_success", "by_clock"]

@@ -69,6 +69,12 @@ def test_a_slow_job_is_told_by_its_own_history() -> None:
     )
 
 
+def test_a_day_without_an_end_tells_no_duration() -> None:
+    habits = usual("a", median=10.0)
+    habits.loc[0, ["median_s", "p99_s"]] = float("nan")
+    assert job_story.habits_of(habits, [1, 2]).loc["a", "median_s"] == 10.0
+
+
 def test_one_error_whatever_its_numbers() -> None:
     assert job_story.kind_of("Mismatch: 2 payments differ by ¥4,180\nat x") == job_story.kind_of(
         "Mismatch: 31 payments differ by ¥12"
