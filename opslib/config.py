@@ -53,6 +53,8 @@ class Database(_Strict):
     replica_host: str = ""  # where reads go when there is one; empty: the primary
     replica_hostaddr: str = ""
     replica_port: int = Field(5432, ge=1, le=65535)
+    read_switch: str = ""  # the SSM parameter that tells the application where it reads: primary or replica
+    read_record: str = ""  # the weighted DNS name by which it reads
     change_user: str = ""  # the role that applies a data fix; empty: none can be applied
     change_password_env: str = ""
     change_password_file: str = ""

@@ -25,7 +25,7 @@ from opslib.sandbox.service_errors import NotModelled, ServiceError
 from opslib.sandbox.services import HOME, Services
 from opslib.sandbox.settings import Settings
 from opslib.sandbox.shop_alarms import ShopAlarms
-from opslib.sandbox.state_files import BUCKETS
+from opslib.sandbox.state_files import BUCKETS, READ_SWITCH
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +61,9 @@ class Gateway:
         for name in self.services.home.logs.groups:
             body = orjson.dumps({"logGroupName": name})
             await backend.tell(self.ministack, HOME, "logs", "Logs_20140328.CreateLogGroup", body)
+        if self.services.home.logs.groups:
+            body = orjson.dumps({"Name": READ_SWITCH, "Value": "primary", "Type": "String"})
+            await backend.tell(self.ministack, HOME, "ssm", "AmazonSSM.PutParameter", body)
         for name, locked in BUCKETS.items() if self.services.home.logs.groups else ():
             await backend.make_bucket(self.ministack, HOME, name, locked=locked)
         self.alarms = ShopAlarms(self.services)

@@ -11,6 +11,7 @@ GLOBAL = "us-east-1"  # where AWS keeps CloudFront, Route 53 and their certifica
 PROFILE = "opslib-sandbox"
 LOCKS, INCIDENTS = "shop-ops-locks", "shop-ops-incidents"
 BUCKETS = {LOCKS: False, INCIDENTS: True}  # whether with Object Lock
+READ_SWITCH = "/shop/prod/reads-from"  # where the application looks up from which database it reads
 READER, WRITER = "ops_reader", "ops_writer"
 
 CONFIG = """\
@@ -95,6 +96,8 @@ def _environment(directory: Path, clock: str, postgres_port: int, replica_port: 
             "sslmode": "disable",
             "instance": "shop-db",
             "replicas": ["shop-db-replica-1"],
+            "read_switch": READ_SWITCH,
+            "read_record": "db-read.shop.example",
             **({"replica_host": "127.0.0.1", "replica_port": replica_port} if replica_port else {}),
         },
         "admin_urls": {"user": "https://admin.shop.example/users/{user_id}"},

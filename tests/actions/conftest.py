@@ -21,7 +21,7 @@ from opslib.stepping import Work
 
 @pytest.fixture(scope="package")
 def live() -> Iterator[Sandbox]:
-    with Sandbox(clock="running", scenario="quiet-day") as running:
+    with Sandbox(clock="running", scenario="quiet-day", replica=True) as running:
         yield running
 
 
