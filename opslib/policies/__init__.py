@@ -29,13 +29,17 @@ def policy(name: str) -> dict[str, Any]:
 
 
 def filled(name: str, environment: Environment) -> dict[str, Any]:
-    """Return a policy for one environment: a resource a name, and no statement for what it does not have."""
+    """Return a policy for one environment: a resource a name, and no statement for what it does not have, nor an open condition."""
     whole, known = policy(name), _known(environment)
     statements = []
     for statement in whole["Statement"]:
         listed = [resource for one in statement["Resource"] for resource in _expanded(one, known)]
-        if listed:
-            statements.append({**statement, "Resource": listed})
+        asked = {
+            operator: {key: [each for one in values for each in _expanded(one, known)] for key, values in keys.items()}
+            for operator, keys in statement.get("Condition", {}).items()
+        }
+        if listed and all(values for keys in asked.values() for values in keys.values()):
+            statements.append({**statement, "Resource": listed, **({"Condition": asked} if asked else {})})
     return {**whole, "Statement": statements}
 
 
@@ -54,10 +58,12 @@ def _known(environment: Environment) -> dict[str, tuple[str, ...]]:
         "account": environment.account, "region": environment.region, "cluster": environment.services.cluster,
         "app": environment.frontend.app if environment.frontend else "", "distribution": environment.cdn.distribution if environment.cdn else "",
         "database_user": by_token, "branch": environment.frontend.branch if environment.frontend else "", "change_role": environment.change_role,
-        "lock_bucket": environment.lock_bucket, "incident_bucket": environment.incident_bucket,
+        "instance": database.instance if database else "", "read_switch": database.read_switch.lstrip("/") if database else "",
+        "read_record": database.read_record.rstrip(".").lower() if database else "", "lock_bucket": environment.lock_bucket, "incident_bucket": environment.incident_bucket,
     }  # fmt: skip
     return {name: (value,) if value else () for name, value in one.items()} | {
         "log_group": environment.log_groups,
         "service": environment.services.names,
+        "replica": database.replicas if database else (),
         "health_check": tuple(environment.health_checks.values()),
     }

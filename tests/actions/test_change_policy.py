@@ -58,3 +58,17 @@ def test_they_are_filled_for_an_environment(live: Sandbox, monkeypatch: pytest.M
     assert "arn:aws:ecs:ap-northeast-1:000000000000:service/shop/web" in resources["Services"]
     assert resources["BecomeTheChangeRole"] == ["arn:aws:iam::000000000000:role/shop-change"]
     assert not [each for listed in resources.values() for each in listed if "{" in each]
+    told = {each["Sid"]: each for each in policies.filled("change", environment)["Statement"]}
+    names = told["WhereReadsGoByName"]["Condition"]["ForAllValues:StringEquals"]
+    assert names["route53:ChangeResourceRecordSetsNormalizedRecordNames"] == ["db-read.shop.example"]
+    assert told["WhereReadsGo"]["Resource"] == [
+        "arn:aws:ssm:ap-northeast-1:000000000000:parameter/shop/prod/reads-from"
+    ]
+    bare = config.Environment(account="000000000000", region="eu-west-1")
+    without = {each["Sid"] for each in policies.filled("change", bare)["Statement"]}
+    assert not without & {
+        "Database",
+        "WhereReadsGo",
+        "WhereReadsGoByName",
+        "Services",
+    }  # no zone of all names is left open
