@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -46,8 +47,7 @@ def _asked(run: Run, window: Window) -> dict[str, Fact]:
     env = run.environment
     wide = window.widened(before=BEFORE, after=timedelta())
     month = Window(window.end - BUILDS, window.end, window.zone)
-    known = {"cdn": env.cdn, "frontend": env.frontend, "dns": env.health_checks, "load-balancer": env.load_balancer}
-    components = tuple(name for name, configured in known.items() if configured)
+    components = _components(run)
     period = 60 if wide.seconds <= MINUTE_HOURS * 3600 else 0
     measured = {
         name: partial(ask, env, window=wide, components=components, period=period)
@@ -67,6 +67,13 @@ def _asked(run: Run, window: Window) -> dict[str, Fact]:
         **measured,
         **record,
     )
+
+
+def _components(run: Run) -> tuple[str, ...]:
+    """Return the components of the metrics' table that stand before the application and are configured."""
+    env = run.environment
+    known = {"cdn": env.cdn, "frontend": env.frontend, "dns": env.health_checks, "load-balancer": env.load_balancer}
+    return tuple(name for name, configured in known.items() if configured)
 
 
 def _log(run: Run, frames: dict[str, pd.DataFrame]) -> Fact | None:
@@ -112,9 +119,14 @@ def _told(
     )
     missing = facts["series"].error.what if "series" in facts and facts["series"].error else ""
     charts = [parts.chart(name, frames, found, markers, window, source, missing) for name in parts.CHARTS]
-    reasons = _unseen(facts, frames, log)
+    reasons = _unseen(facts, frames, log, _components(run))
     culprit = blamed(told)
-    verdict, sentence = conclusion(told, culprit, measured="series" in frames)
+    verdict, sentence = conclusion(
+        told,
+        culprit,
+        measured="series" in frames,
+        absent=[name for name, there in _configured(run).items() if not there],
+    )
     return Result(
         NAME, TITLE, verdict, sentence, Sight.PARTIAL if reasons else Sight.COMPLETE, "; ".join(reasons), _facts(frames, told, culprit, window),
         sources=(source,), next=_next(frames, culprit, window), data=tuple(f"data/{name}.csv" for name in frames if run.folder),
@@ -123,28 +135,51 @@ def _told(
     )  # fmt: skip
 
 
-def conclusion(told: dict[str, Reading], culprit: Reading | None, *, measured: bool) -> tuple[Verdict, str]:
-    """Return the verdict and the one sentence: who is to blame, by which evidence, who is not."""
+def conclusion(
+    told: dict[str, Reading], culprit: Reading | None, *, measured: bool, absent: Sequence[str] = ()
+) -> tuple[Verdict, str]:
+    """Return the verdict and the one sentence: who is to blame, by which evidence, who is not, who was not looked at."""
+    calm = [SUSPECTS[name] for name, reading in told.items() if reading.verdict is Verdict.OK and name not in absent]
+    unasked = f" Not configured, so not looked at: {', '.join(SUSPECTS[name] for name in absent)}." if absent else ""
+    if culprit is None and not (measured and calm):
+        return Verdict.UNKNOWN, f"Nothing that could be seen is off, but the metrics could not be seen.{unasked}"
     if culprit is None:
-        ok = "DNS, certificate, edge, build and origin are as usual; if a customer still waits, it is between them and the edge."
         return (
-            (Verdict.OK, ok)
-            if measured
-            else (Verdict.UNKNOWN, "Nothing that could be seen is off, but the metrics could not be seen.")
+            Verdict.OK,
+            f"As usual: {', '.join(calm)}; if a customer still waits, it is between them and the edge.{unasked}",
         )
-    others = [SUSPECTS[name] for name, reading in told.items() if reading.verdict is Verdict.OK]
     also = [
         SUSPECTS[name] for name, reading in told.items() if reading.verdict is not Verdict.OK and reading is not culprit
     ]
     after = f" Off as well, and likely its consequence: {', '.join(also)}." if also else ""
-    calm = f" Not off: {', '.join(others)}." if others else ""
-    return culprit.verdict, f"Look at {SUSPECTS[culprit.suspect]}: {'; '.join(culprit.said[:3])}.{after}{calm}"
+    others = f" Not off: {', '.join(calm)}." if calm else ""
+    return (
+        culprit.verdict,
+        f"Look at {SUSPECTS[culprit.suspect]}: {'; '.join(culprit.said[:3])}.{after}{others}{unasked}",
+    )
 
 
-def _unseen(facts: dict[str, Fact], frames: dict[str, pd.DataFrame], log: Fact | None) -> list[str]:
+def _configured(run: Run) -> dict[str, bool]:
+    """Return which suspects there is anything to ask about."""
+    env = run.environment
+    return {
+        "dns": bool(env.health_checks),
+        "edge": env.cdn is not None,
+        "build": env.frontend is not None,
+        "origin": env.load_balancer is not None,
+    }
+
+
+def _unseen(
+    facts: dict[str, Fact], frames: dict[str, pd.DataFrame], log: Fact | None, components: Sequence[str]
+) -> list[str]:
     """Return what could not be seen, each with its reason; what AWS sells and nobody bought is said in its part."""
     every = {**facts, **({"build_log": log} if log is not None else {})}
     reasons = [f"{name.replace('_', ' ')}: {fact.error.what}" for name, fact in every.items() if fact.error is not None]
+    series = frames.get("series")
+    known = set() if series is None else set(series.columns.get_level_values(0))
+    silent = [] if series is None else [name for name in components if name not in known]
+    reasons += [f"CloudWatch has no point of {name} at all: is its id right?" for name in silent]
     return reasons + sorted({problem for frame in frames.values() for problem in frame.attrs.get("problems", [])})
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import opslib
-from opslib import aws
+from opslib import aws, config
 from opslib.checks import frontend, frontend_parts
 from opslib.checks.frontend_signals import Finding, findings, per_minute
 from opslib.checks.frontend_story import blamed, error_of, readings
@@ -45,7 +45,7 @@ def scenario(request: pytest.FixtureRequest) -> tuple[str, Result]:
 def test_the_planted_cause_is_named(scenario: tuple[str, Result]) -> None:
     name, page = scenario
     said = {
-        "quiet-day": "as usual; if a customer still waits",
+        "quiet-day": "As usual: DNS and certificate, the edge (CloudFront), the build (Amplify), the origin; if",
         "build-failure": "Look at the build (Amplify): build 365 of main failed 11:08 JST (npm error ERESOLVE unable to resolve dependency tree)",
         "cdn-misses": "Look at the edge (CloudFront): the distribution was changed at 11:15 JST and no longer caches pages",
         "health-check-failure": "Look at DNS and certificate: www.shop.example points at shop-web-2025",
@@ -86,6 +86,25 @@ def test_it_is_the_origin(sandbox: Sandbox, tmp_path: Path) -> None:
     )
     again = frontend.slow(Run(run.environment, run.identity, run.now, run.window, replayed=tmp_path))
     assert {**again.as_json(), "data": []} == {**page.as_json(), "data": []}
+
+
+def test_what_is_not_configured_is_not_called_usual(sandbox: Sandbox) -> None:
+    aws.forget()
+    run = opslib.start(env="sandbox", window="2026-11-05 00:30/01:30 UTC")
+    whole = run.environment
+    run.environment = whole.model_copy(update={"cdn": None, "frontend": None})
+    page = frontend.slow(run)
+    assert (
+        page.verdict is Verdict.OK
+        and "Not configured, so not looked at: the edge (CloudFront), the build (Amplify)." in page.sentence
+    )
+    run.environment = whole.model_copy(update={"frontend": config.Frontend(app="dwrong")})
+    page = frontend.slow(run)
+    assert (
+        page.verdict is Verdict.UNKNOWN
+        and "CloudWatch has no point of frontend at all" in page.reason
+        and "amplify jobs: ListJobs failed" in page.reason
+    )
 
 
 def test_a_denied_and_a_hung_source_leave_the_rest(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
