@@ -55,8 +55,8 @@ def read(text: str, *, now: datetime, zone: tzinfo, alarms: pd.DataFrame | None 
         return _bounded(StartingPoint(parse(text, now=now, zone=zone), "the window that was given"))
     except WindowError:
         if re.fullmatch(
-            r"[\d\s:/TZ.+-]+(?:[A-Za-z/_]+)?", text.strip()
-        ):  # it means to be a window: its own error helps
+            r"[\d:TZ. +-]+/[\d:TZ. +-]+[A-Za-z/_]*", text.strip()
+        ):  # meant as a window: its own error helps
             raise
     plain = _URL.sub(" ", text)
     request = REQUEST_ID.search(plain)
