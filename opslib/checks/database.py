@@ -178,7 +178,7 @@ def _next(run: Run, facts: dict[str, Fact], rise: Surge | None, *, crowded: bool
     locked = waits is not None and any(waits[name].iloc[-1] > 1 for name in waits.columns if name.startswith("Lock:"))
     if users is None or not (locked or crowded):
         return look
-    user = str(growth(users, rise.since if rise else None)["group"].iloc[0])
+    user = str(growth(users, rise)["group"].iloc[0])
     service = next((name for name in run.environment.services.names if name in re.split(r"[^a-z0-9]+", user)), "")
     what = "its sessions wait for locks that others of it hold" if locked else "its sessions came with the rise"
     why = f"{what} (user {user}); a restart ends its transactions"

@@ -69,7 +69,7 @@ def waits(run: Run, fact: Fact, rise: Surge | None, window: Window, vcpus: int, 
     frame = fact.frame
     most, mean = float(frame["total"].max()), float(frame["total"].mean())
     against = f" on {vcpus} vCPUs ({most / vcpus:.1f} each)" if vcpus else ""
-    kinds = growth(frame, rise.since if rise else None)
+    kinds = growth(frame, rise)
     first = kinds.iloc[0]
     grown = (
         f"; {first['group']} grew most, from {first['before']:.1f} to {first['since']:.1f}"
@@ -132,7 +132,7 @@ def who(run: Run, facts: dict[str, Fact], rise: Surge | None, window: Window) ->
     rows = []
     for name, frame in found.items():
         if frame is not None:
-            table = growth(frame, rise.since if rise else None)
+            table = growth(frame, rise)
             rows += [(name[:-1], row.group, row.before, row.since) for row in table.itertuples() if row.group != "other" or row.since > 0.05]  # fmt: skip
     if not rows:
         return unseen(facts["users"], "who")

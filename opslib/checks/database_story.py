@@ -67,17 +67,21 @@ def _runs(above: Any) -> list[tuple[int, int]]:
     return [(first, last) for first, last in runs if last - first + 1 >= LASTING]
 
 
-def growth(frame: pd.DataFrame, since: pd.Timestamp | None) -> pd.DataFrame:
+def growth(frame: pd.DataFrame, rise: Surge | None) -> pd.DataFrame:
     """Return what each group of a load had before and has since: group str, before, since, more float64, most first.
 
-    frame: time and one column a group, as performance_insights.load returns it. Without `since` before is NaN.
+    frame: time and one column a group, as performance_insights.load returns it. Without a rise before is NaN, and
+    since is the mean of the window.
     """
     import pandas as pd
 
     parts = frame.drop(columns=["time", "total"])
-    after = frame["time"] >= since if since is not None else pd.Series(True, index=frame.index)
-    before, now = parts[~after].mean(), parts[after].mean()
-    table = pd.DataFrame({"group": list(parts.columns), "before": before.to_numpy(), "since": now.to_numpy()})
+    after, before = pd.Series(True, index=frame.index), pd.Series(False, index=frame.index)
+    if rise is not None:
+        before = frame["time"] < rise.since
+        after = ~before if rise.until is None else ~before & (frame["time"] <= rise.until)
+    usual, now = parts[before].mean(), parts[after].mean()
+    table = pd.DataFrame({"group": list(parts.columns), "before": usual.to_numpy(), "since": now.to_numpy()})
     table["more"] = table["since"] - table["before"].fillna(0.0)
     return table.sort_values("more", ascending=False, ignore_index=True, kind="stable")
 

@@ -65,23 +65,33 @@ def load_clauses(facts: dict[str, Fact], rise: Surge | None, vcpus: int, window:
     if load is None:
         return []
     now = now_of(load["total"])
-    if rise is None or rise.until is not None:
-        text = f"{now:.1f} sessions are active on {vcpus} vCPUs, which is usual in this window"
-        return [(Verdict.WARN, text)] if vcpus and now > vcpus else []
-    grown = growth(load, rise.since)
+    if rise is None and not (vcpus and now > vcpus):
+        return []
+    grown = growth(load, rise)
     more = float(grown["more"].clip(lower=0).sum()) or 1.0
     first = str(grown["group"].iloc[0])
     kinds = grown["group"].str.partition(":")[0]
     same = float(grown.loc[kinds == first.partition(":")[0], "more"].clip(lower=0).sum())
-    began = "since before the window" if rise.before else f"since {local(rise.since, window)}"
     on = f" on {vcpus} vCPUs" if vcpus else ""
-    said = f"{now:.1f} sessions are active{on} {began}, usually {rise.usual:.1f}"
-    said += f": {min(same / more, 1):.0%} of what came waits for {meaning(first)} ({first})" + _statement(
-        facts["statements"]
-    )
+    waits = "of them wait" if rise is None else f"of what came {'waits' if rise.until is None else 'waited'}"
+    what = f"{min(same / more, 1):.0%} {waits} for {meaning(first)} ({first})"
+    said = f"{_when(rise, now, on, window)}: {what}{_statement(facts['statements'])}"
+    if rise is not None and rise.until is not None and not (vcpus and now > vcpus):
+        return [(Verdict.WARN, said)]  # it is over
     locked = first.startswith("Lock") and same > 1
     critical = vcpus and (now > 2 * vcpus or (locked and now > vcpus))
     return [(Verdict.CRITICAL if critical else Verdict.WARN, said)]
+
+
+def _when(rise: Surge | None, now: float, on: str, window: Window) -> str:
+    """Return how many sessions are, or were, active since when, and how many usually are."""
+    if rise is None:
+        return f"{now:.1f} sessions are active{on}, all through the window"
+    began = "before the window" if rise.before else local(rise.since, window)
+    if rise.until is None:
+        return f"{now:.1f} sessions are active{on} since {began}, usually {rise.usual:.1f}"
+    ended_at = local(rise.until, window)
+    return f"{rise.during:.1f} sessions were active{on} from {began} to {ended_at}, usually {rise.usual:.1f}, and are {now:.1f} now"
 
 
 def _statement(fact: Fact) -> str:
@@ -102,6 +112,10 @@ def _statement(fact: Fact) -> str:
 def connection_clauses(used: pd.Series[float], most: float, rise: Surge | None, window: Window) -> list[Clause]:
     """Return what is to be said when connections run out."""
     now = now_of(used)
+    if most and not now >= 0.8 * most and used.max() >= 0.95 * most:
+        return [
+            (Verdict.WARN, f"{used.max():,.0f} of {most:,.0f} connections were taken at {local(used.idxmax(), window)}")
+        ]
     if not most or not now >= 0.8 * most:
         return []
     since = f", more than usual since {local(rise.since, window)}" if rise and not rise.before else ""
@@ -128,7 +142,7 @@ def lag_clauses(lag: pd.Series[float], rise: Surge | None, names: str, window: W
 
 def change_text(fact: Fact, rises: list[Surge | None], window: Window) -> str:
     """Return which deployment ended just before the first of what rose, as a sentence; empty when none did."""
-    began = [rise.since for rise in rises if rise and not rise.before and rise.until is None]
+    began = [rise.since for rise in rises if rise and not rise.before]
     if fact.frame is None or not began:
         return ""
     first = min(began)

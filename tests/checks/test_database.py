@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC
 from pathlib import Path
 
 import pandas as pd
@@ -12,11 +13,12 @@ import opslib
 from opslib import aws
 from opslib.checks import database, database_live, database_verdict
 from opslib.checks import database_disk as disk
-from opslib.checks.database_story import growth, now_of, storage, surge
+from opslib.checks.database_story import Surge, growth, now_of, storage, surge
 from opslib.run import Fact, Run
 from opslib.sandbox.control import Sandbox
 from opslib.sources import metric_answers
 from opslib.sources import performance_insights_api as api
+from opslib.window import Window
 
 TIMES = pd.date_range("2026-11-05T00:00Z", periods=120, freq="min")
 
@@ -59,7 +61,7 @@ def test_gaps_and_too_little_say_nothing() -> None:
 
 def test_what_grew_most_comes_first_not_what_is_most() -> None:
     frame = pd.DataFrame({"time": TIMES[:4], "CPU": [5.0] * 4, "Lock:tuple": [0, 0, 3, 3], "other": 0.0, "total": 0.0})
-    grown = growth(frame, TIMES[2])
+    grown = growth(frame, Surge(TIMES[2], None, 5.0, 8.0, False))
     assert list(grown["group"]) == ["Lock:tuple", "CPU", "other"] and list(grown["more"]) == [3, 0, 0]
 
 
@@ -103,6 +105,31 @@ def test_locks_are_the_cause_of_checkout_locks(run: Run) -> None:
     assert [(step.runbook, step.parameters) for step in found.next] == [
         ("3-remediate/restart-service", {"service": "api"})
     ]
+
+
+@pytest.mark.parametrize(
+    ("window", "verdict", "said"),
+    [
+        ("20m", "critical", ["13.2 sessions are active on 4 vCPUs, all through the window", "of them wait for locks", "update stock"]),
+        ("2026-11-05 08:00/10:50 JST", "ok", ["as usual"]),
+        ("2026-11-05 09:00/11:30 JST", "critical", ["since 11:0", "Lock:transactionid"]),
+    ],
+)  # fmt: skip
+def test_the_cause_is_said_in_windows_of_any_kind(run: Run, window: str, verdict: str, said: list[str]) -> None:
+    found = database.slow(opslib.start(env="sandbox", window=window))
+    assert found.verdict == verdict and all(part in found.sentence for part in said), found.sentence
+
+
+def test_what_is_over_is_said_in_the_past() -> None:
+    total = series((50, 2), (30, 9), (40, 2))
+    frame = pd.DataFrame(
+        {"time": TIMES, "CPU": 1.9, "Lock:tuple": (total - 1.9).to_numpy(), "other": 0.0, "total": total.to_numpy()}
+    )
+    facts = {"waits": Fact("waits", frame), "statements": Fact("statements")}
+    window = Window(TIMES[0].to_pydatetime(), TIMES[-1].to_pydatetime(), UTC)
+    [(verdict, text)] = database_verdict.load_clauses(facts, surge(total, least=0.5), 4, window)
+    assert verdict == "warn" and "9.0 sessions were active on 4 vCPUs from 00:50 UTC to 01:1" in text
+    assert "100% of what came waited for locks" in text and "are 2.0 now" in text
 
 
 def test_every_part_is_there_and_can_be_shown(run: Run) -> None:
