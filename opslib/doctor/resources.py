@@ -10,7 +10,7 @@ from opslib import aws
 from opslib.config import Environment
 from opslib.doctor.findings import BROKEN, WEAK, Finding
 from opslib.errors import OpsError, SourceError
-from opslib.sources import cloudfront, ecs, elasticache, logs, rds, route53
+from opslib.sources import cloudfront, ecs, elasticache, logs, rds
 from opslib.window import Window
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ def findings(environment: Environment, sections: Iterable[str], fields: Iterable
         "database": lambda: _instances(environment),
         "cache": lambda: _nodes(environment),
         "cdn": lambda: _distribution(environment),
-        "health_checks": lambda: _health_checks(environment),
     }
     for section, look in looks.items():
         if section not in bare:
@@ -187,8 +186,3 @@ def _distribution(environment: Environment) -> list[Finding]:
         )
         for name in off
     ]
-
-
-def _health_checks(environment: Environment) -> list[Finding]:
-    route53.health_checks(environment)  # one that is not there raises, and its probe names the remedy
-    return []

@@ -58,11 +58,6 @@ def habits(environment: Environment, *, window: Window, actors: Sequence[str]) -
     return _timed(table_rows.table(environment, "audit_habits", bound, window=window))
 
 
-def logins(environment: Environment, *, window: Window, action: str) -> pd.DataFrame:
-    """Return how many logins there were an hour and how many failed: hour, logins, failed (queries/audit_logins.sql)."""
-    return _timed(table_rows.table(environment, "audit_logins", {"action": table_rows.like(action)}, window=window))
-
-
 def lines(
     environment: Environment,
     *,
@@ -119,6 +114,6 @@ def _timed(frame: pd.DataFrame) -> pd.DataFrame:
     """Give the columns of times their type, which an empty column has not."""
     import pandas as pd
 
-    for column in frame.columns.intersection(["at", "hour", "first_at", "last_at"]):
+    for column in frame.columns.intersection(["at", "first_at", "last_at"]):
         frame[column] = pd.to_datetime(frame[column], utc=True).astype("datetime64[ns, UTC]")
     return frame
