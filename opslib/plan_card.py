@@ -6,6 +6,7 @@ from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING
 
 from opslib.display import escape, visible, wrapped
+from opslib.locks import THIS_MACHINE
 
 if TYPE_CHECKING:
     from opslib.config import Environment
@@ -69,7 +70,8 @@ def _facts(plan: Plan) -> list[str]:
     joined = f"incident {plan.incident}" if plan.incident else plan.incident_note
     role = plan.change_role or "no change role is configured: with the role that reads"
     until = f"made {local_time(plan.made_at, zone)}, expires {local_time(plan.expires, zone)}"
-    return [plan.environment, f"account {plan.account}", plan.region, until, joined, role]
+    alone = [] if _environment(plan).lock_bucket else [f"its lock {THIS_MACHINE}"]
+    return [plan.environment, f"account {plan.account}", plan.region, until, joined, role, *alone]
 
 
 def _pill(word: str, colour: str) -> str:

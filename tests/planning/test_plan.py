@@ -74,6 +74,7 @@ def test_a_plan_is_applied_seen_and_undone(run: Run, live: Sandbox) -> None:
     assert answer.verdict == "ok" and value(run.environment) == "replica", answer.sentence
     assert journal(run) == ["apply", "intent", "result", "verified"]
     assert "guards this machine only" in said and "step 1 of 1" in said
+    assert "guards this machine only" in plan._repr_mimebundle_()["text/plain"]
     back = plan.undo()
     assert back.steps == plan.undo_draft.steps and back.before == {"value": "replica"}
     assert carried_out(back)[0].verdict == "ok" and value(run.environment) == "primary"
