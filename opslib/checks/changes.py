@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opslib import frames
-from opslib.sources import amplify, autoscaling, cloudfront, ecs, elasticache, rds
+from opslib.sources import amplify, audit, autoscaling, cloudfront, ecs, elasticache, rds
 from opslib.window import Window
 
 if TYPE_CHECKING:
@@ -21,12 +21,14 @@ BEFORE = timedelta(hours=3)
 CHANGES = {"at": "time", "component": "str", "kind": "str", "what": "str", "by": "str", "ref": "str"}
 LATE = timedelta(minutes=3)  # an onset is known to a few minutes
 LONG_AGO = timedelta(minutes=60)
+ACTS = {"staff_imports": "*.import", "staff_settings": "setting.*"}  # what staff do that changes how the shop works
 _ROUTINE = ("backup",)  # what RDS does each night
 
 
 def fetches(run: Run, window: Window) -> dict[str, Callable[[], pd.DataFrame]]:
     """Return what to ask for about the window and the three hours before, each under the name that it is kept by."""
     env, wide = run.environment, Window(window.start - BEFORE, window.end, window.zone)
+    acts = ACTS if env.database else {}
     return {
         "deployments": partial(ecs.deployments, env, window=wide),
         "builds": partial(amplify.jobs, env, window=wide),
@@ -35,6 +37,7 @@ def fetches(run: Run, window: Window) -> dict[str, Callable[[], pd.DataFrame]]:
         "cache_events": partial(elasticache.events, env, window=wide),
         "distribution": partial(cloudfront.distribution, env),
         "invalidations": partial(cloudfront.invalidations, env, most=20),
+        **{name: partial(audit.rows, env, window=wide, action=action, most=500) for name, action in acts.items()},
     }
 
 
@@ -115,6 +118,11 @@ def _invalidation(_: Environment, row: dict[str, Any]) -> dict[str, Any]:
     return _change(row["created"], "cdn", "invalidation", f"invalidation {row['status']}", row["id"])
 
 
+def _act(_: Environment, row: dict[str, Any]) -> dict[str, Any]:
+    what = f"{row['target_type'] or ''} {row['target_id'] or ''} by {row['actor']}".strip()
+    return _change(row["at"], "", str(row["action"]), what, str(row["request_id"] or "")) | {"by": str(row["actor"])}
+
+
 def _change(at: Any, component: str, kind: str, what: str, ref: str) -> dict[str, Any]:
     return {"at": at, "component": component, "kind": kind, "what": what, "by": "", "ref": ref}
 
@@ -127,4 +135,5 @@ _READERS: dict[str, Callable[[Environment, dict[str, Any]], dict[str, Any]]] = {
     "cache_events": _cache,
     "distribution": _distribution,
     "invalidations": _invalidation,
+    **dict.fromkeys(ACTS, _act),
 }

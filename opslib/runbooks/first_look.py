@@ -13,6 +13,7 @@ from opslib.result import Result, Sight, Source, Verdict
 from opslib.run import Fact, Run
 from opslib.runbooks import first_look_parts as parts
 from opslib.runbooks import starting_point
+from opslib.runbooks.first_look_story import Story
 from opslib.runbooks.next_step import steps
 from opslib.runbooks.starting_point import StartingPoint
 from opslib.sources import alarms, ecs
@@ -81,7 +82,7 @@ def _told(
     off = ranked[ranked["since"].notna()]
     errors = facts["errors"].frame
     reasons = _unseen(facts)
-    story = parts.Story(run, incident, series, ranked, changed, errors)
+    story = Story(run, incident, series, ranked, changed, errors)
     verdict, sentence = _conclusion(story, complete=not reasons)
     return Result(
         NAME, f"{TITLE}: {incident.text()}", verdict, sentence, Sight.PARTIAL if reasons else Sight.COMPLETE, listed(reasons, 6),
@@ -91,7 +92,7 @@ def _told(
     )  # fmt: skip
 
 
-def _conclusion(story: parts.Story, *, complete: bool) -> tuple[Verdict, str]:
+def _conclusion(story: Story, *, complete: bool) -> tuple[Verdict, str]:
     """Return the verdict and the one sentence."""
     top = story.cause
     if top is None:
@@ -104,7 +105,7 @@ def _conclusion(story: parts.Story, *, complete: bool) -> tuple[Verdict, str]:
     return (Verdict.CRITICAL if felt else Verdict.WARN), " ".join(story.said())
 
 
-def _facts(story: parts.Story, point: StartingPoint) -> dict[str, str]:
+def _facts(story: Story, point: StartingPoint) -> dict[str, str]:
     top, window = story.cause, story.incident
     shown = {"likeliest cause": "–", "off since": "–"}
     if top is not None:

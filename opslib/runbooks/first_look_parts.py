@@ -3,132 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from opslib.charts.timeseries import Marker, timeseries
 from opslib.checks import incident_series
-from opslib.checks.changes import suspects
-from opslib.checks.wording import counted, listed, local, took
+from opslib.checks.wording import counted, listed, local
 from opslib.display import FLAG
 from opslib.result import Next, Result, Sight, Source, Verdict
-from opslib.sources.metric_queries import table
+from opslib.runbooks.first_look_story import Story
 
 if TYPE_CHECKING:
-    from opslib.run import Fact, Run
+    from opslib.run import Fact
     from opslib.runbooks.starting_point import StartingPoint
-    from opslib.window import Window
 
 TITLES = {
     "components": "Which components are off", "evidence": "The telling measurement", "changes": "What changed", "errors": "What the logs say",
     "alarms": "Alarms",
 }  # fmt: skip
-Row = pd.Series  # one component of the ranking
-
-
-@dataclass(frozen=True)
-class Story:
-    """What was found out: series, ranking, changes, errors, and what follows from them."""
-
-    run: Run
-    incident: Window
-    series: pd.DataFrame
-    ranked: pd.DataFrame
-    changed: pd.DataFrame
-    errors: pd.DataFrame | None
-
-    @cached_property
-    def off(self) -> pd.DataFrame:
-        """Return the components that are off, the likeliest cause first."""
-        return self.ranked[self.ranked["since"].notna()]
-
-    @property
-    def cause(self) -> Any:
-        """Return the row of the likeliest cause, None when nothing is off."""
-        return self.off.iloc[0] if len(self.off) else None
-
-    @property
-    def symptoms(self) -> list[str]:
-        """Return the components that another one explains."""
-        return list(self.off.loc[self.off["symptom_of"] != "", "component"])
-
-    @cached_property
-    def suspects(self) -> pd.DataFrame:
-        """Return the changes that may have caused it, the likeliest first."""
-        calls = self.run.environment.services.calls
-        return suspects(self.changed, component=self.cause["component"], onset=self.cause["since"], calls=calls)
-
-    @cached_property
-    def units(self) -> dict[tuple[str, str], str]:
-        """Return the unit of each metric of the table."""
-        return {(each.component, each.metric): each.unit for each in table(self.run.environment)}
-
-    def measured(self, component: str, metric: str, since: Any) -> tuple[float, float]:
-        """Return the median since the onset, and the usual one: in the baseline. Counts are means a minute."""
-        column = self.series[component, metric]
-        base = incident_series.baseline(self.incident)
-        then = column[(column.index >= base.start) & (column.index < base.end)]
-        now = column[column.index >= since]
-        rare = bool(then.median() == 0)
-        return (float(now.mean()), float(then.mean())) if rare else (float(now.median()), float(then.median()))
-
-    def amounts(self, component: str, metric: str, since: Any) -> str:
-        """Return "11.2, usually 0.9" with the unit."""
-        now, usual = self.measured(component, metric, since)
-        unit = self.units.get(
-            (component, metric), "lines a minute" if metric.startswith(("errors", "warnings")) else ""
-        )
-        if "that died" in metric or "that failed" in metric:
-            return ""
-        return f"{amount(now, unit)}, usually {amount(usual, unit)}"
-
-    def said(self) -> list[str]:
-        """Return the sentences: cause, what changed before, symptoms, what else is off."""
-        top = self.cause
-        told = self.amounts(top["component"], top["metric"], top["since"])
-        sentences = [
-            f"{top['component']} is off since {local(top['since'], self.incident)}: {top['metric']}{f' {told}' if told else ''}."
-        ]
-        if text := self.suspect_text():
-            sentences.append(f"Just before: {text}.")
-        if self.symptoms:
-            sentences.append(f"Only symptoms: {', '.join(self.symptoms)}.")
-        others = [name for name in self.off["component"][1:] if name not in self.symptoms]
-        return sentences + ([f"Off as well: {', '.join(others)}."] if others else [])
-
-    def suspect_text(self, *, short: bool = False) -> str:
-        """Return the likeliest change before, empty if there is none."""
-        if self.cause is None or not len(self.suspects):
-            return ""
-        first = self.suspects.iloc[0]
-        ahead = (self.cause["since"] - first["at"]).total_seconds()
-        when = f"{took(abs(ahead))} {'before' if ahead >= 0 else 'after it was first seen'}"
-        if short:
-            return f"{first['kind']} of {first['component']}, {local(first['at'], self.incident)}"
-        return (
-            f"{first['kind']} of {first['component']} at {local(first['at'], self.incident)} ({when}): {first['what']}"
-        )
-
-
-def amount(value: float, unit: str) -> str:
-    """Return a number as people say it: 3.2 s, 92 %, 12 GB, none."""
-    if value != value:
-        return "–"
-    if unit in ("seconds", "milliseconds", "microseconds"):
-        seconds = value / {"seconds": 1, "milliseconds": 1e3, "microseconds": 1e6}[unit]
-        return f"{seconds:.2g} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"
-    if unit == "bytes":
-        return f"{value / 1e9:,.1f} GB"
-    if unit == "percent":
-        return f"{value:.1f} %"
-    if value == 0 and unit:
-        return "none"
-    number = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2g}" if abs(value) < 10 else f"{value:.1f}"
-    return f"{number} {unit}" if unit in ("lines a minute", "sessions", "connections") else number
 
 
 def components(story: Story) -> Result:
@@ -149,7 +43,9 @@ def components(story: Story) -> Result:
 
 
 def _role(row: Any) -> str:
-    return f"symptom of {row.symptom_of}" if row.symptom_of else "cause"
+    return (
+        f"symptom of {row.symptom_of}" if row.symptom_of else "likeliest cause" if row.Index == 0 else "off by itself"
+    )
 
 
 def _others(story: Story, row: Any) -> str:
@@ -158,7 +54,7 @@ def _others(story: Story, row: Any) -> str:
         for component, metric, *_ in story.ranked.attrs["off"]
         if component == row.component and metric != row.metric
     ]
-    return listed(named, 3)
+    return listed(named, 1)
 
 
 def evidence(story: Story) -> Result:
@@ -175,8 +71,8 @@ def evidence(story: Story) -> Result:
     usual = back.set_axis(back.index + week)
     usual = usual[(usual.index >= start) & (usual.index < story.incident.end)]
     near = story.suspects.head(3)
-    markers = [Marker(row.at.to_pydatetime(), f"{row.kind} of {row.component}") for row in near.itertuples()]
-    unit = story.units.get((component, metric), "lines a minute" if metric.startswith(("errors", "warnings")) else "")
+    markers = [Marker(row.at.to_pydatetime(), f"{row.kind} {row.component}".strip()) for row in near.itertuples()]
+    unit = story.unit(component, metric)
     told = story.amounts(component, metric, since)
     sentence = f"{component}: {metric} {told or 'began'} since {local(since, story.incident)}."
     chart = timeseries(
@@ -269,7 +165,8 @@ def rang(story: Story, fact: Fact) -> Result:
         return Result("alarms", title, Verdict.OK, "No alarm rang in the window.")
     shown = pd.DataFrame({
         f"at ({story.run.environment.timezone})": [f"{story.incident.local(at):%H:%M}" for at in found["at"]],
-        "alarm": found["name"], "from": found["before"], "to": found["after"], "reason": found["reason"],
+        "alarm": found["name"], "from": found["before"], "to": found["after"],
+        "reason": [str(reason).split(" (minimum")[0] for reason in found["reason"]],
     })  # fmt: skip
     return Result(
         "alarms", title, Verdict.WARN, f"{counted(len(names), 'alarm')} rang: {', '.join(names)}.", table=shown

@@ -7,7 +7,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from opslib.result import Next
-from opslib.runbooks.first_look_parts import Story, kinds, trace
+from opslib.runbooks.first_look_parts import kinds, trace
+from opslib.runbooks.first_look_story import Story
 from opslib.window import Window
 
 if TYPE_CHECKING:
@@ -33,6 +34,13 @@ def steps(story: Story, point: StartingPoint) -> tuple[Next, ...]:
     parameters = {"window": window}
     if runbook == "failing-service":
         parameters = {"service": component, **parameters}
+    if component == "jobs" and story.errors is not None:
+        failing = (
+            story.errors[(story.errors["job"] != "") & (story.errors["minute"] >= top["since"])]
+            .groupby("job")["lines"]
+            .sum()
+        )
+        parameters |= {"job": str(failing.idxmax())} if len(failing) else {}
     if component == "replica" and (database := story.run.environment.database) and database.replicas:
         parameters = {"instance": database.replicas[0], **parameters}
     found = [Next(INVESTIGATE + runbook, parameters, f"see why {component} is off")]
