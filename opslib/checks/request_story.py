@@ -69,6 +69,11 @@ class Story:
         after = self.lines.drop(self.inside.index)
         return after[failing(after)]
 
+    @property
+    def went_on_ms(self) -> float:
+        """Return how long after the answer the last line came."""
+        return float(self.lines["at_ms"].max() - self.inside["at_ms"].max())
+
     def cause(self) -> str:
         """Return what the request waited for, or the error that ended it, as part of a sentence."""
         errors = self.errors_inside
@@ -80,8 +85,9 @@ class Story:
             return f"{longest['service']} waited {seconds_text(longest['wait_ms'])} for {longest['wait_for'] or 'something unnamed'}{tail}"
         if len(errors):
             return error_text(errors.iloc[0])
-        if len(self.gaps):
-            gap = self.gaps.loc[(self.gaps["end_ms"] - self.gaps["start_ms"]).idxmax()]
+        pauses = self.gaps[self.gaps["start_ms"] < self.inside["at_ms"].max()]
+        if len(pauses):
+            gap = pauses.loc[(pauses["end_ms"] - pauses["start_ms"]).idxmax()]
             between = (
                 f"between {gap['before']} and {gap['after']}"
                 if gap["before"] != gap["after"]

@@ -37,18 +37,19 @@ def sentence_of(story: Story, *, failed_jobs: Sequence[str]) -> str:
 
 
 def _head(story: Story) -> str:
-    after = f"after {seconds_text(story.total_ms)}"
+    after = f" after {seconds_text(story.total_ms)}" if story.total_ms > 0 else ""
     if story.failed:
         code = f" with {story.status:.0f}" if story.entry is not None else ""
-        return f"{story.what} failed{code} {after}"
+        return f"{story.what} failed{code}{after}"
     inner = len(story.errors_inside)
+    lines = len(story.inside if len(story.errors_after) else story.lines)
     count = (
         f", {inner} error{'' if inner == 1 else 's'} on the way"
         if inner
-        else f", no error in {len(story.inside)} lines"
+        else f", no error in {lines} line{'' if lines == 1 else 's'}"
     )
     answered = f"was answered {story.status:.0f}" if story.entry is not None else "ended"
-    return f"{story.what} {answered} {after}{count}"
+    return f"{story.what} {answered}{after}{count}"
 
 
 def _later(story: Story, failed_jobs: Sequence[str]) -> str:
@@ -57,4 +58,6 @@ def _later(story: Story, failed_jobs: Sequence[str]) -> str:
         return f"its job {', '.join(dict.fromkeys(failed_jobs))} failed"
     if len(story.errors_after) and not story.failed:
         return f"afterwards {error_text(story.errors_after.iloc[-1])}"
+    if story.went_on_ms > SLOW_MS and not story.failed:
+        return f"{story.lines['service'].iloc[-1]} went on for {seconds_text(story.went_on_ms)} after the answer"
     return ""

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 _LEVEL = re.compile(r"\b(TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FATAL)\b")
 _STATUS = re.compile(r"\bstatus[:=] ?([1-5][0-9]{2})\b")
+_TOOK = re.compile(r"\b(?:\w+_)?time[:=] ?([0-9]+\.[0-9]+)\b(?! ?ms)")  # nginx, uwsgi and OpenStack write seconds
 _TEXTS = ("level", "request_id", "trace_id", "user_id", "route", "method", "message")
 # what libraries call the same thing; the first one present counts
 _NAMES = {
@@ -68,11 +69,13 @@ def _record(message: str) -> dict[str, Any]:
 
 def _of_text(message: str) -> dict[str, Any]:
     level, status = _LEVEL.search(message), _STATUS.search(message)
+    took = _TOOK.search(message) if status else None  # without a status it is of a step, not of the request
     empty = dict.fromkeys((*_TEXTS, "error_kind", "error_message", "wait_for"), "")
     return empty | {
         "message": message,
         "level": level_of(level[1] if level else ""),
         "status": status[1] if status else None,
+        "duration_ms": float(took[1]) * 1000 if took else None,
     }
 
 

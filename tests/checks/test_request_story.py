@@ -83,6 +83,22 @@ def test_plain_text_is_read_too() -> None:
     )
 
 
+def test_an_access_line_in_plain_text_says_how_long_it_took() -> None:
+    access = 'nova.wsgi [req-38101a0b] "POST /v2/servers HTTP/1.1" status: 202 len: 733 time: 0.5169401'
+    told = story(
+        (517, "nova-api", access),
+        (900, "nova-compute", "INFO claim"),
+        (20_517, "nova-compute", "INFO Took 19.71 seconds"),
+    )
+    assert told.total_ms == pytest.approx(516.9401) and told.skewed == {}
+    assert sentence(told) == (
+        "the request was answered 202 after 517 ms, no error in 3 lines; nova-compute went on for 20.0 s after the answer."
+    )
+    assert "answered 202, no error in 2 lines." in sentence(
+        story((0, "api", "status: 202 time: 12 ms"), (0, "api", "INFO x"))
+    )
+
+
 def test_one_line_has_no_gap() -> None:
     assert len(story((0, "web", "INFO hello")).gaps) == 0
 
