@@ -37,7 +37,7 @@ class LogsQueries:
         modelled="seconds, both ends inclusive; limit 10,000 by default and 100,000 at most; 50 groups; 100 at once; 10 calls/s",
         source=API + "; Logs Insights quotas; see insights for the language",
         difference="CWLI only; epoch milliseconds and a `limit` that differs from the query's are refused; "
-        "offsets in queryCompileError are ours",
+        "offsets in queryCompileError are ours; pct() takes the nearest rank, stddev() the population: AWS says neither",
         tested=("test_query_window_is_inclusive", "test_start_query_refusals", "test_query_rate_limits"),
     )
     def start_query(self, p: Params) -> dict[str, Any]:

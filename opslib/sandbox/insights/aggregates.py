@@ -101,32 +101,27 @@ class Spread(Aggregate):
 
 
 class Deviation(Spread):
-    """stddev(f): known only where the sample and the population agree."""
+    """stddev(f): of the population, as variance is documented; which one AWS takes here is not."""
 
     __slots__ = ()
 
     def result(self) -> Any:
-        """Return zero for equal values; all else is not documented."""
-        if self.values and (len(self.values) == 1 or min(self.values) != max(self.values)):
-            raise Failed("whether stddev is of the sample or of the population is not documented: use sqrt(variance())")
-        return 0 if self.values else None
+        """Return the root of the variance."""
+        variance = super().result()
+        return None if variance is None else plain(math.sqrt(variance))
 
 
 class Percentile(Spread):
-    """pct(f, p): known only where every definition agrees."""
+    """pct(f, p): the nearest rank, always a value that was measured; AWS documents no interpolation."""
 
     __slots__ = ()
 
     def result(self) -> Any:
-        """Return the value around the rank when its neighbours equal it."""
+        """Return the least value that p % of the values do not exceed."""
         if not self.values:
             return None
-        ordered = sorted(self.values)
-        rank = self.parameter / 100 * len(ordered)
-        low, high = max(math.floor(rank) - 1, 0), min(math.ceil(rank), len(ordered) - 1)
-        if ordered[low] != ordered[high]:
-            raise Failed(f"how pct chooses between {ordered[low]} and {ordered[high]} is not documented")
-        return ordered[low]
+        rank = math.ceil(self.parameter * len(self.values) / 100)
+        return sorted(self.values)[max(rank, 1) - 1]
 
 
 # name -> (class, parameter)
