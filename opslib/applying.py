@@ -14,12 +14,13 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from opslib import aws, config, locks, open_incidents
-from opslib.errors import IdentityError, OpsError, Refused
+from opslib.errors import IdentityError, OpsError, ParameterError, Refused
 from opslib.journal import Entry, Journal, canonical, person
+from opslib.open_incidents import folder_of
 from opslib.plan import ACTIONS, Kept, Plan
 from opslib.plan_card import local_time
 from opslib.result import Result, Sight, Verdict
-from opslib.stepping import DONE, Work, clock, make, named, out_of_time, until
+from opslib.stepping import DONE, NOT_DONE, Work, clock, make, named, out_of_time, until
 
 if TYPE_CHECKING:
     from opslib.run import Run
@@ -105,9 +106,37 @@ def results_of(plan: Plan) -> Kept | None:
 
 
 def unsettled(entries: list[Entry]) -> list[Entry]:
-    """Return the intents without a result: the process died in between, and nobody knows whether the call was made."""
-    settled = {(entry.get("plan"), entry.get("step")) for entry in entries if entry["event"] == "result"}
-    return [entry for entry in entries if entry["event"] == "intent" and (entry["plan"], entry["step"]) not in settled]
+    """Return the last intent of each change whose end nobody knows: it died, it got no answer, it was not seen to its end.
+
+    One that is still under way stands among them; one that a person has looked at since (`settle`) does not.
+    """
+    intents = {entry["plan"]: entry for entry in entries if entry["event"] == "intent"}
+    ended = {entry["plan"] for entry in entries if entry["event"] == "verified" and entry["outcome"] != "unknown"}
+    ended |= {entry["plan"] for entry in entries if entry["event"] == "result" and entry["outcome"] == NOT_DONE}
+    ended |= {entry["plan"] for entry in entries if entry["event"] == "checked"}
+    return [intent for plan, intent in intents.items() if plan not in ended]
+
+
+def settle(environment: config.Environment, change: str, says: str) -> Entry:
+    """Note what a person found who looked how a change ended; `change` are the first digits of its hash.
+
+    Raises ParameterError when it is not one of those whose end is unknown, or when nothing is said.
+    """
+    own = Journal.of(environment)
+    found = [entry for entry in unsettled(own.entries()) if change and str(entry["plan"]).startswith(change)]
+    if len(found) != 1 or not says.strip():
+        raise ParameterError(
+            f"{len(found)} changes of unknown end begin with {change!r}",
+            fix='opslib journal --checked HASH --says "what you saw"',
+        )
+    about = {name: found[0][name] for name in ("plan", "action", "target")}
+    kept = [
+        own,
+        *(Journal(folder_of(environment.name, one) / own.file.name) for one in open_incidents.opened(environment.name)),
+    ]
+    told = [each for each in kept if any(entry.get("plan") == about["plan"] for entry in each.entries())]
+    noted = [each.append("checked", at=aws.now(environment), says=says, **about) for each in told]
+    return noted[0]
 
 
 def _checked(plan: Plan, environment: config.Environment) -> datetime:

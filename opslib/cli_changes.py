@@ -55,20 +55,24 @@ def apply(record: str) -> None:
 @click.command()
 @env_option
 @click.option("--last", default=20, show_default=True, help="How many entries.")
-def journal(env: str, last: int) -> None:
-    """Say what was changed from here, and what is unknown after a crash. Exit code 1 when the journal was touched."""
+@click.option("--checked", default="", metavar="HASH", help="You looked how this change ended; say what you saw.")
+@click.option("--says", default="", help="What you saw.")
+def journal(env: str, last: int, checked: str, says: str) -> None:
+    """Say what was changed from here, and whose end is unknown. Exit code 1 when the journal was touched."""
     from opslib import config
-    from opslib.applying import unsettled
+    from opslib.applying import settle, unsettled
     from opslib.display import visible
     from opslib.journal import Journal
 
+    if checked or says:
+        settle(config.load(env), checked, says)
     kept = Journal.of(config.load(env))
     entries, problems = kept.entries(), kept.problems()
     for entry in entries[-last:]:
         click.echo(visible(f"{entry['at']}  {entry['by']:<10} {entry['event']:<9} {_told(entry)}"))
     looks = {entry["plan"]: entry["content"]["verification"]["look"] for entry in entries if entry["event"] == "apply"}
     for entry in unsettled(entries):
-        said = f"UNKNOWN: CHECK  {entry['action']} {entry['target']}, step {entry['step']}, {entry['at']}: the program ended before the answer came"
+        said = f"UNKNOWN: CHECK  {entry['action']} {entry['target']}, step {entry['step']}, {entry['at']}: how it ended is not known"
         click.echo(click.style(visible(said), fg="red", bold=True))
         click.echo(
             visible(f"    called   {entry['command']}\n    look     {looks.get(entry['plan'], '')}").replace(

@@ -119,7 +119,7 @@ def told(entry: Entry) -> str:
         return f"{kind}: {entry['text']}" if kind in TIMES else entry["text"] if kind == "event" else ""
     if event == "run":
         return f"{entry['runbook']} ({entry['verdict']}): {entry['says']}"
-    if event in {"apply", "verified", "refused"}:
+    if event in {"apply", "verified", "refused", "checked"}:
         return f"change {entry['action']} {entry['target']}: {_change(entry)}"
     if event == "evidence" and not entry.get("query"):
         return f"evidence: {entry['says']}"
@@ -131,8 +131,8 @@ def _told_ja(entry: Entry) -> str:
     if event == "note":
         kind = entry["kind"]
         return f"{JAPANESE[kind]}: {_ja(entry)}" if kind in TIMES else _ja(entry) if kind == "event" else ""
-    if event in {"apply", "verified", "refused"}:
-        word = {"apply": "変更を開始", "refused": "変更を中止"}.get(
+    if event in {"apply", "verified", "refused", "checked"}:
+        word = {"apply": "変更を開始", "refused": "変更を中止", "checked": "変更の結果を確認"}.get(
             event, "変更の確認: " + _OUTCOMES.get(entry.get("outcome", ""), "")
         )
         return f"{word} {entry['action']} {entry['target']}"
@@ -144,9 +144,11 @@ def _told_ja(entry: Entry) -> str:
 
 
 def _change(entry: Entry) -> str:
-    if entry["event"] == "apply":
-        return f"begun by {entry['by']}, plan {entry['plan'][:8]}"
-    return f"{entry['outcome']}: {entry['says']}" if entry["event"] == "verified" else f"refused: {entry['what']}"
+    told = {
+        "apply": f"begun by {entry['by']}, plan {entry['plan'][:8]}", "verified": f"{entry.get('outcome')}: {entry.get('says')}",
+        "refused": f"refused: {entry.get('what')}", "checked": f"looked at by {entry['by']}: {entry.get('says')}",
+    }  # fmt: skip
+    return told[entry["event"]]
 
 
 def _link(entry: Entry) -> Cell:

@@ -16,8 +16,8 @@ import pytest
 
 from opslib import aws, locks, open_incidents
 from opslib import run as runs
-from opslib.applying import results_of, unsettled
-from opslib.errors import Refused
+from opslib.applying import results_of, settle, unsettled
+from opslib.errors import ParameterError, Refused
 from opslib.journal import Journal
 from opslib.plan import load
 from opslib.run import Run
@@ -78,7 +78,7 @@ def test_a_plan_is_applied_seen_and_undone(run: Run, live: Sandbox) -> None:
     back = plan.undo()
     assert back.steps == plan.undo_draft.steps and back.before == {"value": "replica"}
     assert carried_out(back)[0].verdict == "ok" and value(run.environment) == "primary"
-    assert Journal.of(run.environment).problems() == []
+    assert Journal.of(run.environment).problems() == [] and unsettled(Journal.of(run.environment).entries()) == []
 
 
 def test_an_edited_plan_is_refused(run: Run, live: Sandbox) -> None:
@@ -209,6 +209,12 @@ def test_killed_between_intent_and_result_it_says_unknown_and_how_to_check(
     left = unsettled(Journal.of(run.environment).entries())
     assert [entry["call"] for entry in left] == ["ssm:PutParameter"]
     assert left[0]["command"].startswith(f"aws ssm put-parameter --name {NAME} --value replica")
+    with pytest.raises(ParameterError, match="0 changes of unknown end"):
+        settle(run.environment, "ffff", "nothing")
+    with pytest.raises(ParameterError):
+        settle(run.environment, left[0]["plan"], " ")
+    settle(run.environment, left[0]["plan"][:8], "the switch still says primary")
+    assert unsettled(Journal.of(run.environment).entries()) == []
     assert Journal.of(run.environment).problems() == []
 
 
@@ -249,6 +255,7 @@ def test_a_verification_that_runs_out_of_time_is_unknown_not_success(run: Run, l
 
     answer, said = carried_out(switch(run, "replica", wait_for="never"), pause=pause)
     assert answer.verdict == "unknown" and "Not seen to its end within 5 minutes" in answer.sentence
+    assert [entry["event"] for entry in unsettled(Journal.of(run.environment).entries())] == ["intent"]
     assert 4 <= len(waits) <= 6 and "the switch says replica" in said
     assert Journal.of(run.environment).entries()[-1]["outcome"] == "unknown"
 
