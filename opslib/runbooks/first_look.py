@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NAME, TITLE = "first-look", "First look"
-DEADLINE_SECONDS = 12.0  # a source that hangs must not take the minute in which somebody waits
+DEADLINE_SECONDS = 10.0  # a source that hangs must not take the minute in which somebody waits
 # What customers feel: when one of these is off, it is critical.
 FELT = {
     ("load-balancer", "HTTPCode_Target_5XX_Count"), ("load-balancer", "5XX share"), ("load-balancer", "HTTPCode_ELB_5XX_Count"),
@@ -66,7 +66,7 @@ def _starting_point(run: Run, report: str) -> StartingPoint:
         return StartingPoint(run.window, "the window that was given")
     if not starting_point.needs_alarms(report, now=run.now, zone=zone):
         return starting_point.read(report, now=run.now, zone=zone)
-    known = run.facts(alarms=partial(alarms.alarms, run.environment), deadline_s=DEADLINE_SECONDS)["alarms"].frame
+    known = run.facts(alarms=partial(alarms.alarms, run.environment), deadline_s=DEADLINE_SECONDS / 2)["alarms"].frame
     return starting_point.read(report, now=run.now, zone=zone, alarms=known)
 
 
