@@ -132,7 +132,7 @@ def _polled(client: Any, stop: Stop, query_id: str, until: float, pace: Pace) ->
             raise SourceError(
                 f"the log query gave no answer in {now - began:.0f} s", why=f"query id {query_id}", fix=_FEWER
             )
-        pause = min(max(0.25, (now - began) * 0.12), 2.0)
+        pause = 0.25 if poll == 0 else min(max(0.1, (now - began) * 0.12), 2.0)
     raise AssertionError("a query has a deadline")
 
 
