@@ -98,6 +98,22 @@ async def tell(app: App, region: str, service: str, target: str, body: bytes) ->
         raise RuntimeError(f"ministack refused {target}: {answer.status} {answer.body[:200]!r}")
 
 
+async def tell_form(app: App, region: str, service: str, body: bytes) -> str:
+    """Send ministack a call in the query protocol and return its XML; it fails loudly."""
+    credential = f"AWS4-HMAC-SHA256 Credential=sandbox/20261105/{region}/{service}/aws4_request"
+    headers = {
+        "host": "127.0.0.1",
+        "content-type": "application/x-www-form-urlencoded; charset=utf-8",
+        "authorization": f"{credential}, SignedHeaders=host, Signature=0",
+    }
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "method": "POST", "path": "/", "raw_path": b"/", "query_string": b"", "headers": raw}
+    answer = await ask(app, {**scope, "client": ("127.0.0.1", 0)}, Request("POST", "/", "", headers, body), _nobody)
+    if answer.status != 200:
+        raise RuntimeError(f"ministack refused {body[:120]!r}: {answer.status} {answer.body[:200]!r}")
+    return answer.body.decode()
+
+
 async def make_bucket(app: App, region: str, name: str, *, locked: bool) -> None:
     """Make a bucket of the shop; `locked` is S3's Object Lock, which must be there from the beginning."""
     credential = f"AWS4-HMAC-SHA256 Credential=sandbox/20261105/{region}/s3/aws4_request"

@@ -25,6 +25,7 @@ from opslib.sandbox.service_errors import NotModelled, ServiceError
 from opslib.sandbox.services import HOME, Services
 from opslib.sandbox.settings import Settings
 from opslib.sandbox.shop_alarms import ShopAlarms
+from opslib.sandbox.shop_stack import ShopStack
 from opslib.sandbox.state_files import BUCKETS, READ_SWITCH
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class Gateway:
         self.admin = Admin(self)
         self.hang_up: Callable[[tuple[str, int]], None] = lambda client: None
         self.alarms: ShopAlarms | None = None
+        self.stack = ShopStack(wanted=bool(services.home.logs.groups))
         self._ministack: backend.App | None = None
         self._request_number = 0
 
@@ -124,6 +126,8 @@ class Gateway:
             return answered
         if call and ours:
             return self._error(call, NotModelled(call.service, call.operation, "is not modelled over CBOR"))
+        if call and call.service == "cloudformation":  # not sooner: its import takes a second
+            await self.stack.install(self.ministack, call.region)
         answer = await backend.ask(self.ministack, scope, request, receive)
         if call and backend.does_not_know(call, answer):
             return self._error(call, NotModelled(call.service, call.operation))

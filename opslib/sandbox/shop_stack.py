@@ -1,0 +1,78 @@
+"""A CloudFormation stack of the shop in ministack: a change set that waits, and a parameter that somebody changed by hand."""
+
+import asyncio
+import copy
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+
+from opslib.sandbox import backend
+from opslib.sandbox.services import HOME
+
+NAME, CHANGE_SET = "shop-operations", "longer-visibility"
+LIMIT = "/shop/prod/checkout-limit"
+TEMPLATE: dict[str, Any] = {
+    "AWSTemplateFormatVersion": "2010-09-09",
+    "Description": "Queues of the jobs and limits of the checkout.",
+    "Parameters": {
+        "VisibilityTimeout": {"Type": "Number", "Default": 60},
+        "CheckoutLimit": {"Type": "String", "Default": "200"},
+        "SlackToken": {"Type": "String", "Default": "none", "NoEcho": True},
+    },
+    "Resources": {
+        "JobsQueue": {
+            "Type": "AWS::SQS::Queue",
+            "Properties": {"QueueName": "shop-jobs", "VisibilityTimeout": {"Ref": "VisibilityTimeout"}},
+        },
+        "JobsDead": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "shop-jobs-dead"}},
+        "JobsTopic": {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": "shop-jobs-events"}},
+        "CheckoutLimitParameter": {
+            "Type": "AWS::SSM::Parameter",
+            "Properties": {"Name": LIMIT, "Type": "String", "Value": {"Ref": "CheckoutLimit"}},
+        },
+    },
+}
+
+
+def waiting() -> dict[str, Any]:
+    """Return the template of the change set: a topic gets another name, which replaces it, and a limit comes along."""
+    changed = copy.deepcopy(TEMPLATE)
+    changed["Resources"]["JobsTopic"]["Properties"]["TopicName"] = "shop-job-events"
+    retries = {"Name": "/shop/prod/job-retries", "Type": "String", "Value": "3"}
+    changed["Resources"]["RetriesParameter"] = {"Type": "AWS::SSM::Parameter", "Properties": retries}
+    return changed
+
+
+class ShopStack:
+    """Made when CloudFormation is first asked for anything in the shop's region."""
+
+    def __init__(self, *, wanted: bool) -> None:
+        self._wanted = wanted
+        self._lock = asyncio.Lock()
+
+    async def install(self, app: backend.App, region: str) -> None:
+        """Make the stack and its change set, once, then change a resource behind its back."""
+        async with self._lock:
+            if not self._wanted or region != HOME:
+                return
+            self._wanted = False
+            about = {"StackName": NAME, "Version": "2010-05-15"}
+            await _call(app, {**about, "Action": "CreateStack", "TemplateBody": orjson.dumps(TEMPLATE).decode()})
+            for _ in range(200):
+                if "CREATE_COMPLETE" in await _call(app, {**about, "Action": "DescribeStacks"}):
+                    break
+                await asyncio.sleep(0.02)
+            await _call(app, {
+                **about, "Action": "CreateChangeSet", "ChangeSetName": CHANGE_SET, "TemplateBody": orjson.dumps(waiting()).decode(),
+                "Description": "Long jobs were taken twice", "Parameters.member.1.ParameterKey": "VisibilityTimeout",
+                "Parameters.member.1.ParameterValue": "300", "Parameters.member.2.ParameterKey": "CheckoutLimit",
+                "Parameters.member.2.UsePreviousValue": "true", "Parameters.member.3.ParameterKey": "SlackToken",
+                "Parameters.member.3.UsePreviousValue": "true",
+            })  # fmt: skip
+            body = orjson.dumps({"Name": LIMIT, "Value": "150", "Overwrite": True})
+            await backend.tell(app, HOME, "ssm", "AmazonSSM.PutParameter", body)
+
+
+async def _call(app: backend.App, parameters: dict[str, str]) -> str:
+    return await backend.tell_form(app, HOME, "cloudformation", urlencode(parameters).encode())
