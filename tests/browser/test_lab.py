@@ -36,7 +36,7 @@ def test_a_run_in_the_lab_is_the_same_record(lab: tuple[str, Path], sandbox: San
     page.goto(address)
     page.wait_for_selector('a[href*="opslib/open"]', timeout=60_000)
     with page.context.expect_page() as opened:
-        page.click('a[href*="opslib/open"]')
+        page.click('a[href*="trace-request"]')
     copy = opened.value
     began = time.monotonic()
     copy.wait_for_selector(".jp-NotebookPanel .jp-CodeCell", timeout=60_000)
