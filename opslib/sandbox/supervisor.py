@@ -5,6 +5,7 @@ It tells its progress on standard output, a JSON object a line: {"step", "second
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import shutil
@@ -217,6 +218,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop_on_signal)
+    gc.set_threshold(100_000, 20, 50)  # a query makes rows by the hundred thousand, and none of them is in a circle
     report = Reporter()
     with ExitStack() as stack:
         supervisor = Supervisor(
