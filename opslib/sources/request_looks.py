@@ -41,6 +41,7 @@ class Search:
     skipped: float = 0.0
     complete: bool = True
     problems: list[str] = field(default_factory=list)
+    denied: SourceError | None = None
 
     @property
     def text(self) -> str:
@@ -103,6 +104,7 @@ class Search:
         except Stopped:
             return False
         except SourceError as error:
+            self.denied = self.denied or (error if error.sight == "denied" else None)
             self.problems.append(f"{window.text()}: {error.what}" + (f" ({error.why})" if error.why else ""))
             return False
         self.windows += [window] if listed and window not in self.windows else []

@@ -49,7 +49,7 @@ def request_lines(run: Run, request_id: str, *, patterns: Sequence[str]) -> pd.D
     elif search.groups:
         _from_now_back(run, search, _oldest(run, known))
     if search.problems and not search.windows:
-        raise SourceError(
+        raise search.denied or SourceError(
             "the logs could not be searched",
             why=search.problems[0],
             fix="run this cell again; narrow the window if it stays",

@@ -51,6 +51,13 @@ def test_a_denied_query_is_no_answer_in_both(own: Sandbox, run: Run) -> None:
     own.fault(service="logs", operation="GetQueryResults", kind="access-denied")
     for result in (requests.trace(run, request_id=PLANTED), errors.search(run)):
         assert result.verdict is Verdict.UNKNOWN and result.blind and "denied" in result.reason
+        assert result.sight is Sight.DENIED
+
+
+def test_a_denied_trace_says_which_action_to_allow(own: Sandbox, run: Run) -> None:
+    own.fault(service="logs", operation="StartQuery", kind="access-denied")
+    result = requests.trace(run, request_id=PLANTED)
+    assert result.sight is Sight.DENIED and "allow the action of StartQuery" in result.reason
 
 
 def test_interrupting_a_trace_leaves_nothing_running(own: Sandbox, run: Run) -> None:
