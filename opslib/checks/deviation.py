@@ -178,7 +178,7 @@ def _noise(residual: Floats, y: Floats, whole: Floats) -> float:
         floor = max(floor, 0.7 * float(np.sqrt(level + 1.0)) if level < 100 else floor)
     elif not level:
         floor = max(floor, 0.04 * float(np.max(np.abs(whole))))
-    return max(float(spread), float(quartiles), float(wander), floor, 1e-12)
+    return max(float(spread), float(quartiles), float(wander), floor, 1e-12 * float(np.max(np.abs(whole))), 1e-300)
 
 
 def _steady(z: Floats, width: int = 3) -> Floats:

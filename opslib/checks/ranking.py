@@ -41,7 +41,11 @@ def rank_components(
     if not off), symptom_of (the component that explains it, or empty). attrs["off"]: (component, metric, severity, since)
     of every series that is off. Raises ValueError for a window without rows.
     """
+    if series.index.inferred_type in ("datetime", "date"):
+        series = series.set_axis(pd.DatetimeIndex(series.index), axis=0)
     series = series[~series.index.duplicated(keep="last")].sort_index()
+    if not len(series):
+        raise ValueError("the frame has no row")
     axis = _axis(series.index)
     base, during = _mask(series.index, baseline), _mask(series.index, incident)
     if not base.any() or not during.any():
@@ -103,7 +107,7 @@ def _ranked(
     span = max(float(axis[during][-1] - axis[during][0]), 8 * step)
     tops = {name: max(found, key=lambda one: one.severity) for name, found in findings.items()}
     severity, onset = _of_components(findings, axis)
-    loud = 0.4 * max(severity.values())
+    loud = 0.4 * max(severity.values(), default=0.0)
     earliest = min((moment for name, moment in onset.items() if severity[name] >= loud), default=0.0)
     score = dict(severity)
     for name, moment in onset.items():  # who was off first is likelier the cause; one step is no difference

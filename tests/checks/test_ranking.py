@@ -165,3 +165,25 @@ def test_windows_slices_naive_times_and_numbers_name_the_same_rows() -> None:
 def test_a_window_without_rows_is_an_error() -> None:
     with pytest.raises(ValueError, match="no row in the incident"):
         rank_components(frame(a__x=noisy(1, 1, 1)), incident=("2027-01-01", "2027-01-02"), baseline=BASE)
+
+
+def test_frames_of_any_make_are_read() -> None:
+    values = noisy(10, 1, 13)
+    values[250:] += 20
+    series = frame(a__x=values)
+    expected = rank_components(series, incident=LATE, baseline=BASE)
+    objects = series.set_axis(pd.Index(list(series.index.to_pydatetime()), dtype=object))
+    for other in (
+        objects,
+        pd.concat([series, series.iloc[50:90]]),
+        series.iloc[::-1],
+        series * 1e-200,
+        series.astype("Float64"),
+    ):
+        pd.testing.assert_frame_equal(rank_components(other, incident=LATE, baseline=BASE), expected)
+    nothing = rank_components(series.iloc[:, :0], incident=LATE, baseline=BASE)
+    assert len(nothing) == 0 and list(nothing.columns) == list(expected.columns) and nothing.attrs["off"] == []
+    silent = rank_components(series * np.nan, incident=LATE, baseline=BASE)
+    assert silent["since"].isna().all() and silent["score"][0] == 0.0
+    with pytest.raises(ValueError, match="no row"):
+        rank_components(pd.DataFrame(), incident=LATE, baseline=BASE)
