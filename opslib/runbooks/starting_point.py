@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 REQUEST_ID = re.compile(r"\breq-[0-9a-f]{8,32}\b")
 _URL = re.compile(r"https?://\S+")
 _STAMP = re.compile(r"\b\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?\s*(?:Z\b|UTC|JST|[+-]\d{2}:?\d{2})?")
+_DATAPOINT = re.compile(r"\((\d{2})/(\d{2})/(\d{2}) (\d{2}:\d{2}:\d{2})\)")  # CloudWatch's reasons: day first, UTC
 _EPOCH = re.compile(r"\bdate\^(\d{10})\b")
 _NOTICE = re.compile(r"alarm|アラーム|pagerduty|triggered|cloudwatch", re.I)
 _EXAMPLE = 'give a window ("1h"), an alarm\'s name, the text of a page, or words with a time: "checkout is slow since 11:20 JST", "昨日の11時ごろ注文できない"'
@@ -58,7 +59,7 @@ def read(text: str, *, now: datetime, zone: tzinfo, alarms: pd.DataFrame | None 
             r"[\d:TZ. +-]+/[\d:TZ. +-]+[A-Za-z/_]*", text.strip()
         ):  # meant as a window: its own error helps
             raise
-    plain = _URL.sub(" ", text)
+    plain = _DATAPOINT.sub(r"(20\3-\2-\1 \4 UTC)", _URL.sub(" ", text))
     request = REQUEST_ID.search(plain)
     alarm = _alarm_named(text, alarms)
     if alarm is not None:

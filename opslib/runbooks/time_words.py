@@ -31,7 +31,7 @@ _CLOCK = re.compile(
     r"(?P<half>午前|午後|朝|夕方|夜|晩)?\s*(?:の)?\s*(?:"
     r"(?P<h>\d{1,2}):(?P<min>\d{2})(?::(?P<s>\d{2})(?:\.\d+)?)?(?!\d)\s*(?P<ap>[ap]\.?m\b\.?)?"
     r"|(?P<jh>\d{1,2})時(?!間)(?:(?P<jmin>\d{1,2})分|(?P<jhalf>半))?"
-    r"|\b(?P<eh>\d{1,2})\s*(?P<eap>[ap]\.?m\b\.?)|(?P<noon>正午|\bnoon\b)|(?P<midnight>\bmidnight\b))",
+    r"|\b(?P<eh>\d{1,2})\s*(?P<eap>[ap]\.?m\b\.?)|(?P<noon>正午|お?昼(?=ごろ|頃|過ぎ|すぎ|から|に)|\bnoon\b)|(?P<midnight>\bmidnight\b))",
     re.I,
 )
 _ZONE = re.compile(r"\s*\(?(Z\b|UTC|GMT|JST|[+-]\d{2}:?\d{2}(?!\d)|日本時間|[A-Z][a-z]+/[A-Z][A-Za-z_]+)", re.ASCII)
@@ -66,6 +66,8 @@ def read(text: str, *, now: datetime, zone: tzinfo) -> Said | None:
     """
     text = unicodedata.normalize("NFKC", text)
     since = _SINCE.search(text) is not None
+    if later := re.search(r"明日|あした|あす(?:の|、)|\btomorrow\b", text, re.I):
+        raise WindowError(f"{later[0]} lies in the future", fix="check the date")
     moments = _moments(text, now, zone)
     if len(moments) >= 2 and timedelta() < moments[-1] - moments[0] <= timedelta(days=2) and _is_range(text):
         return _said(moments[0], moments[-1], "from the first time named to the last", now, zone)
@@ -159,7 +161,9 @@ def _moments(text: str, now: datetime, zone: tzinfo) -> list[datetime]:
 
 
 def _zone_at(text: str, place: int, zone: tzinfo) -> tzinfo:
-    if found := _ZONE.match(text, place):
+    found = _ZONE.match(text, place)
+    stamp = re.search(r"\dT\d{2}:\d{2}$|:\d{2}:\d{2}(?:\.\d+)?$", text[:place])
+    if found and (stamp or not found[1].startswith("-")):  # 11:00-11:30 is a range
         return zone_named("JST" if found[1] == "日本時間" else found[1])
     later = _ZONE.search(text, place)
     named = later if later and later[1] in ("UTC", "JST", "GMT") and later.start() - place < 24 else None

@@ -89,10 +89,14 @@ Threshold Crossed: 5 out of the last 5 datapoints were greater than the threshol
 since 2026-11-05 11:12 JST
 <https://console.aws.example/cloudwatch/home#alarmsV2:alarm/database-load|open>"""
 
+MAIL = """ALARM: "database-load" in Asia Pacific (Tokyo)
+Threshold Crossed: 1 out of the last 1 datapoints [11.2 (05/11/26 02:12:00)] was greater than the threshold (8.0)."""
+
 
 @pytest.mark.parametrize(
     ("report", "begins", "read_as"),
     [
+        (MAIL, "10:47", "alarm database-load: the text says 11-05 11:12 JST"),  # CloudWatch writes days first, in UTC
         ("database-load", "10:4", "alarm database-load: it has been ALARM since 11-05 11:"),
         (PAGE, "10:52", "alarm database-load, around 11-05 11:12 JST"),
         (SLACK, "10:47", "alarm database-load: the text says 11-05 11:12 JST"),

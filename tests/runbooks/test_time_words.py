@@ -29,6 +29,9 @@ NOW = datetime(2026, 11, 5, 2, 40, tzinfo=UTC)  # 11:40 in Tokyo, a Thursday
         ("between 11:00 and 11:30", "11-05 11:00/11-05 11:30"),
         ("Nov 5, 2026 at 11:12 AM (JST)", "11-05 10:52/11-05 11:40"),
         ("Thursday 05 November, 2026 02:12:00 UTC", "11-05 10:52/11-05 11:40"),
+        ("11:00-11:30", "11-05 11:00/11-05 11:30"),
+        ("2026-11-04T19:12:00-07:00", "11-05 10:52/11-05 11:40"),
+        ("お昼ごろから", "11-04 11:50/11-04 15:00"),
         ("2026-11-05T02:12:00.123+0000", "11-05 10:52/11-05 11:40"),
         ("23:50", "11-04 23:30/11-05 00:30"),
         ("at 10:15 UTC", "11-04 18:55/11-04 19:55"),
@@ -53,7 +56,7 @@ def test_what_names_no_time_is_none(text: str) -> None:
     assert read(text, now=NOW, zone=TOKYO) is None
 
 
-@pytest.mark.parametrize("text", ["at 25:70", "11月31日 10時", "2026-11-06 10:00", "今日の15時から"])
+@pytest.mark.parametrize("text", ["at 25:70", "11月31日 10時", "2026-11-06 10:00", "今日の15時から", "tomorrow at 3pm"])
 def test_a_time_that_cannot_be_is_refused(text: str) -> None:
     with pytest.raises(WindowError):
         read(text, now=NOW, zone=TOKYO)
