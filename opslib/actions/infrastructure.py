@@ -118,15 +118,14 @@ def _execute(run: Run, stack: str, name: str, allow_loss: bool) -> Plan:
     lost = [one.name for one in touched if one.loses]
     step = Step("cloudformation", "ExecuteChangeSet", {"StackName": stack, "ChangeSetName": name}, f"carry out {name}: {len(touched)} resources", _console(environment))  # fmt: skip
     draft = _back(environment, told, [one.name for one in touched if one.replaced in {"True", "Conditional"} or one.action == "Remove"])  # fmt: skip
-    rows = [Change(f"{one.name} ({one.kind})", "as it stands" if one.action != "Add" else "not there", one.says(), "see the way back", "what it holds is gone" if one.loses else "by CloudFormation, with rollback when it fails")
-            for one in touched[:_SHOWN]]  # fmt: skip
+    rows = [Change(f"{one.name} ({one.kind})", one.physical or "not there", one.says(), one.back(), one.impact()) for one in touched[:_SHOWN]]  # fmt: skip
     rows += [Change(f"{len(touched) - _SHOWN} resources more", "as above", "as above", "as above", "as above")] if len(touched) > _SHOWN else []  # fmt: skip
     why = f" ({found['description']})" if found["description"] else ""
     return plans.propose(
         run, action="change-infrastructure", title=f"Carry out {name} on {stack}{why}", target=stack, parameters={"change_set": name, "loss": allow_loss},
         before={**state.identity(told), **state.set_identity(found)}, changes=tuple(rows), conditions=_conditions(environment, told, found, lost, allow_loss), steps=(step,),
         limits=("the stack's own role does it" if told.get("RoleARN") else "the stack has no role of its own: CloudFormation acts with the rights of the change role, which policies/change.json does not hold",
-                "of nested stacks only the outer one is shown", "other change sets of the stack are void afterwards"),
+                "when a resource fails, CloudFormation rolls all of them back", "of nested stacks only the outer one is shown", "other change sets of the stack are void afterwards"),
         verification=Verification("The stack's own events since this plan, to UPDATE_COMPLETE; a rollback is a failure, with the reason of the first resource that failed.",
                                   f"aws cloudformation describe-stack-events --stack-name {stack} --max-items 20 --region {environment.region}", 10.0, 3600.0),
         undo_draft=draft,
@@ -153,14 +152,15 @@ def _conditions(
 ) -> tuple[Condition, ...]:
     seen, drifted = state.drift(environment, told["StackName"])
     hit = sorted({one.name for one in found["touched"]} & set(drifted))
-    by_hand = "; ".join(f"{name}: {what}" for name, what in sorted(drifted.items())) or "nothing"
+    by_hand = "; ".join(f"{name}: {what}" for name, what in sorted(drifted.items())) or "nothing was"
+    aside = "" if hit or not drifted else " (it touches none of that)"
     loss = f"{', '.join(lost)}: what they hold is gone" if lost else "none"
     ready = found["status"] == "CREATE_COMPLETE" and found["execution"] == "AVAILABLE"
     reason = f": {found['reason']}" if found["reason"] else ""
     return (
         _calm(told),
         Condition("the change set can be carried out", f"{found['status']}, {found['execution']}{reason}", ready),
-        Condition("nothing that it touches was changed by hand", f"{seen}; changed by hand: {by_hand}", not hit),
+        Condition("nothing that it touches was changed by hand", f"{seen}: {by_hand}{aside}", not hit),
         Condition("nothing that holds data is replaced or removed", f"{loss}{', allowed' if lost and allow_loss else ''}", allow_loss or not lost),
     )  # fmt: skip
 

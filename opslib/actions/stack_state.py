@@ -36,12 +36,34 @@ class Touched:
     action: str  # Add, Modify, Remove, Import, Dynamic
     replaced: str  # True, False, Conditional, or empty
     of: tuple[str, ...]  # properties
+    physical: str = ""  # the last part of its physical id
 
     @property
     def loses(self) -> bool:
         """Tell whether what the resource holds may be gone afterwards."""
         away = self.action == "Remove" or self.replaced in {"True", "Conditional"}
         return away and self.kind.startswith(HOLDS_DATA)
+
+    def back(self) -> str:
+        """Return in words what the way back does to it."""
+        if self.action == "Add":
+            return "it is removed"
+        return (
+            "another new one, empty"
+            if self.replaced in {"True", "Conditional"} or self.action == "Remove"
+            else "changed back in place"
+        )
+
+    def impact(self) -> str:
+        """Return who notices."""
+        if self.action in {"Add", "Import"}:
+            return "none to what stands"
+        if self.loses:
+            return "WHAT IT HOLDS IS GONE"
+        followed = "it gets another identity: who uses its name or ARN must follow"
+        return (
+            followed if self.replaced in {"True", "Conditional"} or self.action == "Remove" else "changed while in use"
+        )
 
     def says(self) -> str:
         """Return in words what happens to it."""
@@ -169,7 +191,10 @@ def _place(environment: Environment, name: str) -> Path:
 def _touched(told: dict[str, Any]) -> Touched:
     targets = [detail.get("Target", {}) for detail in told.get("Details", [])]
     names = tuple(dict.fromkeys(str(one.get("Name") or one.get("Attribute", "")) for one in targets))
-    return Touched(told["LogicalResourceId"], told["ResourceType"], told["Action"], told.get("Replacement", ""), names)
+    physical = told.get("PhysicalResourceId", "").rpartition(":")[2].rpartition("/")[2]
+    return Touched(
+        told["LogicalResourceId"], told["ResourceType"], told["Action"], told.get("Replacement", ""), names, physical
+    )
 
 
 def _differs(told: dict[str, Any]) -> str:

@@ -88,7 +88,7 @@ def test_what_changes_nothing_is_a_failure(run: Run, applied: Callable[..., Resu
 def test_data_is_not_lost_by_the_way(run: Run, applied: Callable[..., Result], tmp_path: Path) -> None:
     name = prepared(run, applied, template=written(tmp_path, resource(run, "JobsDead", QueueName="shop-jobs-other")))
     plan = infrastructure.change(run, **STACK, change_set=name)
-    assert blocked(plan) == ["nothing that holds data is replaced or removed"] and "what it holds is gone" in str(
+    assert blocked(plan) == ["nothing that holds data is replaced or removed"] and "WHAT IT HOLDS IS GONE" in str(
         plan.changes
     )
     assert not infrastructure.change(run, **STACK, change_set=name, allow_loss=True).blocked
