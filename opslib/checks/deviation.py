@@ -210,17 +210,16 @@ def _severity(z: Floats, axis: Floats, base: Mask, during: Mask, bad: str) -> Fi
 
 
 def _onset(z: Floats, after: int, first: int, last: int, threshold: float) -> int:
-    """Return where the deviation began: the first point beyond the threshold that is not alone.
+    """Return where the deviation began that led to the peak: back from there, over gaps of a few points.
 
-    It may lie before the incident's window when the series was off since then without a break.
+    It may lie before the incident's window when the series was off since then.
     """
     over = z[: last + 1] > threshold
-    for place in range(first, last + 1):
-        if over[place] and over[place : place + 3].sum() >= min(2, last + 1 - place):
-            break
-    else:
-        place = first + int(np.argmax(z[first : last + 1]))
-    if place == first:
-        while place > after and over[place - 1]:
-            place -= 1
-    return place
+    place = first + int(np.argmax(_steady(z[first : last + 1])))
+    longest = max(3, min(8, (last - first) // 10))
+    begin = place
+    while place > after and begin - place <= longest:
+        place -= 1
+        if over[place] and (over[place - 1] or over[place + 1]):
+            begin = place
+    return begin

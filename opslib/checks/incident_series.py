@@ -40,6 +40,7 @@ _REPLICA = re.compile(r"replica|standby|conflict with recovery|recovery conflict
 _CACHE = re.compile(r"redis|memcache|elasticache|\bcache\b|CacheUnavailable", re.I)
 _FAILING = re.compile(r"time.?out|timed out|did not answer|unavailable|refused|reset|unreachable|\b50[0-9]\b", re.I)
 INFRASTRUCTURE = {"database", "replica", "cache", "cdn", "frontend", "dns", "load-balancer", "jobs"}
+MIXED = ("jobs", "JobDuration p90")  # of jobs of all kinds: it tells which ran, not whether they are slow
 CALM_EXITS = ("ServiceSchedulerInitiated", "UserInitiated")
 
 
@@ -88,6 +89,8 @@ def assembled(run: Run, facts: Mapping[str, Fact], incident: Window) -> pd.DataF
     for name, frame in _events_as_series(run.environment, facts).items():
         if frame is not None and len(frame):
             series = _joined(series, frame, since=first if name == "errors" else since)
+    if MIXED in series.columns:
+        series = series.drop(columns=[MIXED])
     newest = min(incident.end, run.now - UNSETTLED)
     series = series[series.index < newest]
     series.attrs = _about(run.environment, series)

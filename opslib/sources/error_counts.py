@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from opslib.run import Run
     from opslib.window import Window
 
+FINE_SECONDS = 12 * 3600  # a longer window is counted by five minutes: a statistic has 10,000 rows at most
 COLUMNS = {"minute": "time", "service": "str", "level": "str", "kind": "str", "job": "str", "lines": "int64", "said": "str",
            "waited": "str", "example": "str"}  # fmt: skip
 
