@@ -61,10 +61,11 @@ def _least(values: Floats, axis: Floats, base: Mask, during: Mask, bad: str, flo
     if (known & base).sum() < 3 or not (known & during).any():
         return Finding("", 0.0)
     axis, base, during, x = axis[known], base[known], during[known], values[known]
-    floor *= float(np.sqrt(np.mean(x[base]) + 1.0))
     least: Finding | None = None
     for residual, scale in _explanations(x, axis, base, during):
-        found = _severity(np.clip(residual / max(scale, floor), -200, 200), axis, base, during, bad)
+        expected = max(float(np.mean(x[base])), float(np.mean((x - residual)[during])), 0.0)
+        least_noise = floor * float(np.sqrt(expected + 1.0))
+        found = _severity(np.clip(residual / max(scale, least_noise), -200, 200), axis, base, during, bad)
         if least is None or found.severity < least.severity:
             least = found
     assert least is not None  # the level always explains something
@@ -177,7 +178,7 @@ def _noise(residual: Floats, y: Floats, whole: Floats) -> float:
     elif np.all(whole == np.rint(whole)):
         floor = max(floor, 0.7 * float(np.sqrt(level + 1.0)) if level < 100 else floor)
     elif not level:
-        floor = max(floor, 0.04 * float(np.max(np.abs(whole))))
+        floor = max(floor, 0.1 * float(np.max(np.abs(whole))))
     return max(float(spread), float(quartiles), float(wander), floor, 1e-12 * float(np.max(np.abs(whole))), 1e-300)
 
 

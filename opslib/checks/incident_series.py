@@ -41,6 +41,8 @@ _CACHE = re.compile(r"redis|memcache|elasticache|\bcache\b|CacheUnavailable", re
 _FAILING = re.compile(r"time.?out|timed out|did not answer|unavailable|refused|reset|unreachable|\b50[0-9]\b", re.I)
 INFRASTRUCTURE = {"database", "replica", "cache", "cdn", "frontend", "dns", "load-balancer", "jobs"}
 MIXED = ("jobs", "JobDuration p90")  # of jobs of all kinds: it tells which ran, not whether they are slow
+TRAFFIC, FAILED = ("load-balancer", "RequestCount"), ("load-balancer", "HTTPCode_Target_5XX_Count")
+SHARES, FEW = (("load-balancer", "5XX share"), ("cdn", "5xxErrorRate")), 4.0  # errors in ten minutes
 CALM_EXITS = ("ServiceSchedulerInitiated", "UserInitiated")
 
 
@@ -91,9 +93,33 @@ def assembled(run: Run, facts: Mapping[str, Fact], incident: Window) -> pd.DataF
             series = _joined(series, frame, since=first if name == "errors" else since)
     if MIXED in series.columns:
         series = series.drop(columns=[MIXED])
+    series = _enough(_in_proportion(series, incident))
     newest = min(incident.end, run.now - UNSETTLED)
     series = series[series.index < newest]
     series.attrs = _about(run.environment, series)
+    return series
+
+
+def _in_proportion(series: pd.DataFrame, incident: Window) -> pd.DataFrame:
+    """Take warnings down where there are more customers than in the baseline: a wrong password is one in so many."""
+    import numpy as np
+
+    if TRAFFIC not in series.columns:
+        return series
+    base = baseline(incident)
+    calm = series.loc[(series.index >= base.start) & (series.index < base.end), TRAFFIC].median()
+    more = (series[TRAFFIC].rolling(15, min_periods=1).mean() / max(float(calm), 1.0)).clip(lower=1.0).fillna(1.0)
+    for column in [column for column in series.columns if column[1].startswith("warnings ")]:
+        series[column] = np.rint(series[column] / more)
+    return series
+
+
+def _enough(series: pd.DataFrame) -> pd.DataFrame:
+    """Take the share of errors for none where it is of very few: at night one error in a minute is a hundred percent."""
+    if FAILED in series.columns:
+        few = series[FAILED].fillna(0.0).rolling(10, min_periods=1).sum() < FEW
+        for column in [column for column in SHARES if column in series.columns]:
+            series[column] = series[column].mask(few & series[column].notna(), 0.0)
     return series
 
 
