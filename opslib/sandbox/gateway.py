@@ -25,7 +25,7 @@ from opslib.sandbox.service_errors import NotModelled, ServiceError
 from opslib.sandbox.services import HOME, Services
 from opslib.sandbox.settings import Settings
 from opslib.sandbox.shop_alarms import ShopAlarms
-from opslib.sandbox.shop_stack import ShopStack
+from opslib.sandbox.shop_stack import EXECUTED, ShopStack
 from opslib.sandbox.state_files import BUCKETS, READ_SWITCH
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class Gateway:
         self.admin = Admin(self)
         self.hang_up: Callable[[tuple[str, int]], None] = lambda client: None
         self.alarms: ShopAlarms | None = None
-        self.stack = ShopStack(wanted=bool(services.home.logs.groups))
+        self.stack = ShopStack(clock, wanted=bool(services.home.logs.groups))
         self._ministack: backend.App | None = None
         self._request_number = 0
 
@@ -128,6 +128,9 @@ class Gateway:
             return self._error(call, NotModelled(call.service, call.operation, "is not modelled over CBOR"))
         if call and call.service == "cloudformation":  # not sooner: its import takes a second
             await self.stack.install(self.ministack, call.region)
+            await self.stack.carry_out(self.ministack)
+            if await self.stack.begins(self.ministack, call, scope, request):
+                return Response(200, [("content-type", "text/xml")], EXECUTED), ""
         answer = await backend.ask(self.ministack, scope, request, receive)
         if call and backend.does_not_know(call, answer):
             return self._error(call, NotModelled(call.service, call.operation))

@@ -175,6 +175,15 @@ def run_as_owner(server: Postgres, superuser_password: str, statements: Sequence
             connection.execute(statement)  # type: ignore[arg-type]
 
 
+def cut_sessions(server: Postgres, superuser_password: str) -> None:
+    """End every session of a client, as a reboot does; their transactions are rolled back."""
+    with server.connect(SUPERUSER, superuser_password) as connection:
+        connection.execute("SET pg_stat_statements.track = 'none'")
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        )
+
+
 def new_passwords(server: Postgres, superuser_password: str) -> dict[str, str]:
     """Give every role a password of its own, so that two sandboxes share none; return them by role."""
     passwords = {role: secrets.token_urlsafe(18) for role in (SUPERUSER, *ROLES)}

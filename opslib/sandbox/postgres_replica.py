@@ -7,7 +7,7 @@ from opslib.sandbox.errors import SandboxError
 from opslib.sandbox.postgres import SUPERUSER, Postgres, own_folder
 from opslib.sandbox.postgres_binaries import clean_environment, run_as
 
-NAME, SLOT = "shop-db-replica-1", "shop_db_replica_1"
+PRIMARY, NAME, SLOT = "shop-db", "shop-db-replica-1", "shop_db_replica_1"
 
 
 def start(primary: Postgres, password: str, data: Path, log: Path, settings: dict[str, str]) -> Postgres:

@@ -1,6 +1,7 @@
 """The database instances of the shop as the control plane knows them: one object for all services of the region."""
 
 import tomllib
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -59,6 +60,7 @@ class RdsState:
     def __init__(self, state: RegionState) -> None:
         self.clock = state.clock
         self._reboots: dict[str, Reboot] = {}
+        self.cut: dict[str, Callable[[], object]] = {}  # what ends the sessions of an instance, where PostgreSQL runs
         self.life = state.events
         self.instances: dict[str, dict[str, Any]] = {}
         self.parameters: dict[str, dict[str, str]] = {}
@@ -94,8 +96,10 @@ class RdsState:
         return self.instances
 
     def reboot(self, name: str, *, failover: bool, outcome: str) -> None:
-        """Begin a reboot; parameters that wait for one are in force after it."""
+        """Begin a reboot, which cuts every session; parameters that wait for one are in force after it."""
         self._reboots[name] = Reboot(self.clock.now(), failover, outcome)
+        if name in self.cut:
+            self.cut[name]()
         for seconds, message, category in self._reboots[name].messages():
             at = self.clock.now() + timedelta(seconds=seconds)
             self._events.append({"at": at.isoformat(), "instance": name, "message": message, "categories": [category]})

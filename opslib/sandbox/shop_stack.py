@@ -3,15 +3,19 @@
 import asyncio
 import copy
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode
 
 import orjson
 
 from opslib.sandbox import backend
+from opslib.sandbox.clock import Clock
+from opslib.sandbox.protocol import Call, Request
 from opslib.sandbox.services import HOME
 
 NAME, CHANGE_SET = "shop-operations", "longer-visibility"
 LIMIT = "/shop/prod/checkout-limit"
+BEGINS = 20.0  # seconds after the call
+EXECUTED = b'<ExecuteChangeSetResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><ExecuteChangeSetResult/></ExecuteChangeSetResponse>'
 TEMPLATE: dict[str, Any] = {
     "AWSTemplateFormatVersion": "2010-09-09",
     "Description": "Queues of the jobs and limits of the checkout.",
@@ -45,11 +49,32 @@ def waiting() -> dict[str, Any]:
 
 
 class ShopStack:
-    """Made when CloudFormation is first asked for anything in the shop's region."""
+    """Made when CloudFormation is first asked for anything in the shop's region; on a running clock changes take time."""
 
-    def __init__(self, *, wanted: bool) -> None:
+    def __init__(self, clock: Clock, *, wanted: bool) -> None:
+        self._clock = clock
         self._wanted = wanted
         self._lock = asyncio.Lock()
+        self._begun: list[tuple[float, backend.Message, Request]] = []
+
+    async def begins(self, app: backend.App, call: Call, scope: backend.Message, request: Request) -> bool:
+        """Tell whether this call executes a change set that can be; ministack gets it when CloudFormation would begin."""
+        if call.operation != "ExecuteChangeSet" or self._clock.frozen:
+            return False
+        asked = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
+        told = await _call(app, {**asked, "Action": "DescribeChangeSet"}, fails=True)
+        if "<ExecutionStatus>AVAILABLE<" not in told:
+            return False  # ministack refuses it in AWS's words
+        self._begun.append((self._clock.now().timestamp() + BEGINS, scope, request))
+        return True
+
+    async def carry_out(self, app: backend.App) -> None:
+        """Let ministack execute what has waited long enough."""
+        now = self._clock.now().timestamp()
+        due = [each for each in self._begun if each[0] <= now]
+        self._begun = [each for each in self._begun if each[0] > now]
+        for _, scope, request in due:
+            await backend.ask(app, scope, request, backend.nobody)
 
     async def install(self, app: backend.App, region: str) -> None:
         """Make the stack and its change set, once, then change a resource behind its back."""
@@ -74,5 +99,5 @@ class ShopStack:
             await backend.tell(app, HOME, "ssm", "AmazonSSM.PutParameter", body)
 
 
-async def _call(app: backend.App, parameters: dict[str, str]) -> str:
-    return await backend.tell_form(app, HOME, "cloudformation", urlencode(parameters).encode())
+async def _call(app: backend.App, parameters: dict[str, str], *, fails: bool = False) -> str:
+    return await backend.tell_form(app, HOME, "cloudformation", urlencode(parameters).encode(), fails=fails)

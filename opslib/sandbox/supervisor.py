@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -25,7 +26,7 @@ from typing import Any, NoReturn
 from opslib.sandbox import base_life, cache, live_sessions, postgres_replica, state_files
 from opslib.sandbox.errors import SandboxError
 from opslib.sandbox.lifeline import Reaper
-from opslib.sandbox.postgres import SUPERUSER, Postgres, copy_data, new_passwords, run_as_owner
+from opslib.sandbox.postgres import SUPERUSER, Postgres, copy_data, cut_sessions, new_passwords, run_as_owner
 
 LOCK_SECONDS = 15.0
 POSTGRES = {"max_connections": "400"}  # as the parameter group of shop-db says
@@ -133,6 +134,7 @@ class Supervisor:
         clock = Clock.start(frozen=self.clock == "frozen")
         self.stack.callback(clock.stop)
         from opslib.sandbox.gateway import make_app, serve
+        from opslib.sandbox.rds_state import RdsState
         from opslib.sandbox.settings import Settings
 
         def announce(port: int) -> None:
@@ -154,6 +156,10 @@ class Supervisor:
             orderly.set()
 
         app = make_app(life=life, overlay=overlay, clock=clock, settings=Settings())
+        cut = app.services.home.state.part(RdsState).cut
+        for name, database in ((postgres_replica.PRIMARY, server), (postgres_replica.NAME, replica)):
+            if database:
+                cut[name] = partial(cut_sessions, database, passwords[SUPERUSER])
         asyncio.run(until_stopped())
 
 

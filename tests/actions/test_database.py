@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import psycopg
 import pytest
 from botocore.exceptions import ClientError
 
 from opslib.actions import database
+from opslib.database import connect
 from opslib.errors import ParameterError, Refused
 from opslib.journal import Journal
 from opslib.result import Result
@@ -27,12 +29,15 @@ def test_a_reboot_is_seen_by_its_events(run: Run, live: Sandbox, applied: Callab
         "aws rds reboot-db-instance --db-instance-identifier shop-db --region ap-northeast-1"
     )
     assert plan._repr_mimebundle_()["text/html"].index("NO WAY BACK") < 900
+    session = connect(run.environment)
     seen: list[str] = []
     answer = applied(plan, lambda: seen.append(status(live)))
     assert answer.verdict == "ok" and "DB instance shutdown, DB instance restarted; it answers" in answer.sentence
     result = next(one for one in Journal.of(run.environment).entries() if one["event"] == "result")
     assert result["kept"] == {"status after the call": "available"} and seen == ["rebooting"]  # the waiter's trap
     assert float(answer.facts["followed for"].split()[0]) >= 1.5
+    with pytest.raises(psycopg.OperationalError):
+        session.execute("select 1")  # it was cut
     with pytest.raises(Refused, match="no way back"):
         plan.undo()
 

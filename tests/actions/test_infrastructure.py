@@ -55,9 +55,11 @@ def test_a_waiting_change_set_is_shown_carried_out_and_taken_back(
     }  # fmt: skip
     assert "CheckoutLimitParameter: Value differs" in str(plan.conditions)  # changed by hand, and not touched
     assert "made anew and empty: JobsTopic" in plan.undo_draft.says
-    answer = applied(plan)
+    cloud, seen = live.client("cloudformation"), []
+    status = lambda: seen.append(cloud.describe_stacks(StackName=NAME)["Stacks"][0]["StackStatus"])  # noqa: E731
+    answer = applied(plan, status)
     assert answer.verdict == "ok" and f"{NAME} UPDATE_COMPLETE" in answer.sentence, answer.sentence
-    cloud = live.client("cloudformation")
+    assert seen == ["CREATE_COMPLETE"]  # ten seconds after the call: the status of before
     values = lambda: stack_state.values(cloud.describe_stacks(StackName=NAME)["Stacks"][0])  # noqa: E731
     assert values()["VisibilityTimeout"] == "300" and "applied before" in applied(plan).sentence
     back = plan.undo()

@@ -81,7 +81,7 @@ class RdsApi:
         modelled="still available for 8 s, rebooting until 90 s, then available, with events; failover swaps the zones; "
         "refused without Multi-AZ for a failover, and when not available",
         source=API,
-        difference="PostgreSQL itself goes on, and its sessions with it",
+        difference="sessions are cut at the call, and new ones are taken all the time: PostgreSQL itself goes on",
         tested=("test_a_reboot_is_seen_by_its_events", "test_a_failover_needs_two_zones"),
     )
     def reboot_db_instance(self, p: Params) -> dict[str, Any]:
