@@ -15,7 +15,7 @@ CHAPTERS = {
 }  # fmt: skip
 _INTRO = """# Runbooks
 
-Each link opens a fresh copy, and the copy is the record of what you do: run its cells from the top (Run > Run All Cells).
+Each link opens a fresh copy, and the copy is the record of what you do: press **Run all** on its left.
 Closing it is `opslib close`, or stopping the lab.
 
 各リンクは新しい写しを開きます。写しがそのまま実行記録になります。"""
