@@ -95,6 +95,7 @@ def open_(notebook: str, given: tuple[str, ...], env: str, no_browser: bool) -> 
     from opslib import lab as side
     from opslib.runner import interactive
 
+    side.check_place()
     copy = interactive.open_copy(notebook, pairs(given), env=env)
     side.show(copy, browser=not no_browser)
 

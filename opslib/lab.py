@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from opslib.config import project_root
+from opslib.config import project_root, reports_folder
 from opslib.errors import OpsError, RecordError
 
 INDEX = "notebooks/index.ipynb"
@@ -41,9 +41,6 @@ def serve(*, port: int = 0, browser: bool = True, edit_runbooks: bool = False, f
 
 def show(copy: Path, *, browser: bool = True) -> None:
     """Open a copy in the lab that runs on this project, or start one on it; print the address."""
-    if not copy.is_relative_to(project_root()):
-        why = f"{copy} is not below {project_root()}"
-        raise RecordError("the lab cannot show this record", why=why, fix="unset OPSLIB_REPORTS")
     place = copy.relative_to(project_root()).as_posix()
     server = running()
     if server is None:
@@ -53,6 +50,16 @@ def show(copy: Path, *, browser: bool = True) -> None:
     sys.stdout.write(f"{address}\n")
     if browser:
         webbrowser.open(address)
+
+
+def check_place() -> None:
+    """Refuse, before a record is begun, a folder of records that the lab would not show; raises RecordError."""
+    if not reports_folder().is_relative_to(project_root()):
+        raise RecordError(
+            "the lab cannot show records that lie outside of the project",
+            why=f"{reports_folder()} is not below {project_root()}",
+            fix="unset OPSLIB_REPORTS for work in the lab; `opslib run` takes any folder",
+        )
 
 
 def running() -> dict[str, Any] | None:

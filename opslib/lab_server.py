@@ -62,6 +62,7 @@ class OpenCopy(JupyterHandler):  # type: ignore[misc]
             raise web.HTTPError(403, "links from other sites are refused")
         given = {name[2:]: self.get_argument(name) for name in self.request.arguments if name.startswith("p.")}
         try:
+            lab.check_place()
             copy = interactive.open_copy(self.get_argument("notebook"), given, env=self.get_argument("env", ""))
             place = copy.relative_to(project_root()).as_posix()
         except (OpsError, ValueError) as error:

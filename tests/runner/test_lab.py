@@ -143,6 +143,12 @@ def test_open_uses_the_running_lab(client: Client, opslib: Callable[..., Any]) -
     assert out.startswith(f"{client.server['url']}lab/tree/reports/local/") and folder.name in out and not err
 
 
+def test_records_out_of_its_sight_are_not_begun(project: Path, tmp_path: Path, opslib: Callable[..., Any]) -> None:
+    process = opslib("open", "probe", "--no-browser", OPSLIB_REPORTS=str(tmp_path))
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 3 and "outside of the project" in error and not list(tmp_path.iterdir())
+
+
 def test_no_news_and_no_updates_are_asked_for(client: Client) -> None:
     page = client.ask("lab")[2]
     assert '"disabled": true' in page.partition('"news":')[2][:40]
