@@ -5,13 +5,14 @@ Everything that can stand against it is looked at before the first call.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from opslib import aws, config, locks, open_incidents
 from opslib.errors import IdentityError, OpsError, ParameterError, Refused
@@ -22,8 +23,6 @@ from opslib.plan_card import local_time
 from opslib.result import Result, Sight, Verdict
 from opslib.stepping import DONE, NOT_DONE, Work, clock, make, named, out_of_time, until
 
-if TYPE_CHECKING:
-    from opslib.run import Run
 
 NEEDS_HASH = "OPSLIB_APPLY must hold the full hash of the plan, all 64 digits"
 _VERDICTS = {
@@ -39,7 +38,7 @@ def typed(plan: Plan, phrase: str) -> Result:
     if plan.blocked:
         return _answer(plan, "refused", "There is nothing to apply: a condition does not hold.")
     if run.replayed:
-        return _answer(plan, "refused", "This is a replay of a record: it can change nothing.")
+        return _remembered(plan, run.replayed, applied=phrase.strip() == plan.phrase)
     if phrase.strip() != plan.phrase:
         new = f"this is a new plan, made {local_time(plan.made_at, zone)}; type {plan.phrase!r} between the quotes, run only this cell"
         return _answer(plan, "refused", f"Nothing was changed: {new}.")
@@ -48,11 +47,12 @@ def typed(plan: Plan, phrase: str) -> Result:
     return run.record(carry_out(Work(plan, run.environment, f"typed: {phrase.strip()}")))
 
 
-def confirmed(plan: Plan, run: Run) -> Result:
+def confirmed(plan: Plan) -> Result:
     """Apply a plan whose full hash OPSLIB_APPLY holds: what `opslib apply` runs, and nothing else does."""
-    said, plan = os.environ.get("OPSLIB_APPLY", ""), replace(plan, run=run)
+    assert plan.run is not None
+    run, said = plan.run, os.environ.get("OPSLIB_APPLY", "")
     if run.replayed:
-        return _answer(plan, "refused", "This is a replay of a record: it can change nothing.")
+        return _remembered(plan, run.replayed, applied=True)
     if said != plan.sealed:
         return run.record(_answer(plan, "refused", f"Nothing was changed: {NEEDS_HASH}."))
     return run.record(carry_out(Work(plan, run.environment, "OPSLIB_APPLY, headless")))
@@ -72,15 +72,16 @@ def carry_out(work: Work) -> Result:
 def _ready(work: Work, stack: ExitStack) -> tuple[datetime, Callable[[str, str], Any]]:
     """Check everything, hold the lock, become the change role; raises OpsError while nothing is changed."""
     plan, environment = work.plan, work.environment
+    work.incident, alone = (plan.incident, "") if plan.incident else open_incidents.in_force(environment.name)
     now = _checked(plan, environment)
     lasts = timedelta(seconds=plan.verification.timeout_s) + timedelta(minutes=5)
     holder = f"{person()}: {plan.phrase}"
     guard = stack.enter_context(locks.held(environment, plan.target, holder=holder, now=now, lasts=lasts))
     _unchanged(plan, work)
-    clients = aws.change_clients(environment, name=plan.incident or plan.action, person=person())
+    clients = aws.change_clients(environment, name=work.incident or plan.action, person=person())
     locks.mark_applied(environment, plan.sealed, holder=holder, now=now)
     work.note("apply", at=now, confirmed_by=work.confirmed_by, lock=guard, content=plan.content())
-    work.say(f"  lock: {guard}")
+    work.say(f"  lock: {guard}\n  incident: {work.incident or alone}")
     return now, clients
 
 
@@ -222,6 +223,17 @@ def _answer(plan: Plan, state: str, says: str, evidence: Kept | None = None, min
         reason,
         facts=facts if evidence is not None or state != "refused" else {},
     )
+
+
+def _remembered(plan: Plan, record: Path, *, applied: bool) -> Result:
+    """In a replay nothing is applied: what came of it then is drawn again from the record."""
+    kept = json.loads((record / "summary.json").read_text(encoding="utf-8"))["results"]
+    told = [one for one in kept if one["name"] == f"apply-{plan.action}"]
+    if not applied or not told:
+        return _answer(plan, "refused", "This is a replay of a record: it can change nothing.")
+    last = told[-1]
+    verdict, sight = Verdict(last["verdict"]), Sight(last["sight"])
+    return Result(last["name"], last["title"], verdict, last["sentence"], sight, last["reason"], facts=last["facts"])
 
 
 def _nobody_types(phrase: str) -> str:

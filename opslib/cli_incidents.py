@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -101,6 +102,7 @@ def status(incident: str, env: str) -> None:
     """Say what is known of an incident, what its record lacks, and what is unknown after a crash."""
     from opslib import config
     from opslib.applying import unsettled
+    from opslib.checks.wording import counted
     from opslib.display import visible
     from opslib.incidents import closing, store
 
@@ -110,10 +112,9 @@ def status(incident: str, env: str) -> None:
     click.echo(f"{click.style(found.id, bold=True)}  {found.fields['state']}  {visible(found.fields['title'])}")
     for kind, entry in found.times().items():
         click.echo(visible(f"  {kind:<13} {entry['moment']}  {entry['source']}"))
-    runs = sum(entry["event"] == "run" for entry in found.entries)
-    changes = sum(entry["event"] == "apply" for entry in found.entries)
+    count = Counter(entry["event"] for entry in found.entries)
     click.echo(
-        f"  {runs} runs, {changes} changes, {sum(entry['event'] == 'evidence' for entry in found.entries)} pieces of evidence"
+        f"  {counted(count['run'], 'run')}, {counted(count['apply'], 'change')}, {counted(count['evidence'], 'file')} of evidence"
     )
     for entry in unsettled(found.entries):
         said = f"  UNKNOWN: CHECK  {entry['action']} {entry['target']} step {entry['step']}: {entry['command']}  (opslib journal says how)"

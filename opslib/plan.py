@@ -231,9 +231,8 @@ def shown(plan: Plan, run: Run) -> Plan:
 
 
 def remembered(run: Run) -> Plan:
-    """Return the plan of the record that is replayed; raises RecordError when it has none."""
-    assert run.replayed is not None
-    return shown(load(run.replayed / FILE), run)
+    """Return the plan that lies in the run's record, or in the one that is replayed; raises RecordError when none does."""
+    return shown(load((run.replayed or run.folder or Path()) / FILE), run)
 
 
 def load(file: Path) -> Plan:

@@ -32,6 +32,7 @@ class Work:
     pause: Callable[[float], None] = time.sleep
     say: Callable[[str], None] = print
     kept: Kept = field(default_factory=dict)
+    incident: str = ""  # the one that is joined; of a plan that names none, the one in force when it is applied
 
     @property
     def action(self) -> Action:
@@ -40,7 +41,7 @@ class Work:
 
     def note(self, event: str, *, at: datetime, **facts: Any) -> None:
         """Write into the journal of the environment, and into that of the incident."""
-        for journal in journals(self.plan):
+        for journal in journals(self.plan, self.incident or self.plan.incident):
             journal.append(
                 event, at=at, plan=self.plan.sealed, action=self.plan.action, target=self.plan.target, **facts
             )
@@ -115,11 +116,11 @@ def clock(environment: config.Environment, before: datetime, passed_s: float) ->
         return before + timedelta(seconds=passed_s)
 
 
-def journals(plan: Plan) -> list[Journal]:
+def journals(plan: Plan, incident: str) -> list[Journal]:
     """Return where a plan's application is noted: in the incident only while it is open, as a closed record never changes."""
     own = [Journal.of(named(plan))]
-    if plan.incident in opened(plan.environment):
-        own.append(Journal(folder_of(plan.environment, plan.incident) / own[0].file.name))
+    if incident in opened(plan.environment):
+        own.append(Journal(folder_of(plan.environment, incident) / own[0].file.name))
     return own
 
 

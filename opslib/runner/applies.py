@@ -19,8 +19,7 @@ _TITLE = """# Apply: {title}
 
 Use it when `opslib apply` carries out the plan of a record.
 Not for anything else: without the hash in OPSLIB_APPLY it refuses."""
-_START = """from pathlib import Path
-import opslib
+_START = """import opslib
 from opslib import actions, applying
 from opslib import plan as plans
 
@@ -29,8 +28,8 @@ run = opslib.start(env={env})
 run"""
 _CELLS = [
     ("start", "start", _START),
-    ("verdict", "verdict", 'plan = plans.load(Path("plan.json"))\nanswer = applying.confirmed(plan, run)\nanswer'),
-    ("plan", "", "plans.shown(plan, run)"),
+    ("verdict", "verdict", "plan = plans.remembered(run)\nanswer = applying.confirmed(plan)\nanswer"),
+    ("plan", "", "plan"),
 ]
 
 

@@ -99,7 +99,7 @@ def _footer(summary: Mapping[str, Any]) -> str:
     timing, window = summary["timing"], summary["window"]
     calls = ", ".join(f"{name} {count}" for name, count in sorted(summary["calls"].items()))
     ran = sum(cell["status"] == cells.DONE for cell in summary["cells"])
-    command = " ".join(["opslib open", summary["runbook"]])
+    command = "" if summary["runbook"].startswith("apply/") else f"opslib open {summary['runbook']} · "
     facts = {
         "run": f"{summary['run_id']} · {summary['mode']} · {summary['status']} · {ran} of {len(summary['cells'])} cells ran",
         "who": f"{summary['operator']} as {summary['identity'] or _NOBODY}",
@@ -111,7 +111,7 @@ def _footer(summary: Mapping[str, Any]) -> str:
         "asked": f"{calls or 'no AWS calls'}; logs scanned for US${summary['usd']:.4f}",
         "made with": ", ".join(f"{name} {version}" for name, version in summary["versions"].items()),
         "commit": summary["commit"] or "unknown",
-        "again": f"{command} · opslib replay {summary['run_id']}",
+        "again": f"{command}opslib replay {summary['run_id']}",
     }
     if summary["status"] != records.FINISHED and summary["error"]:
         facts = {"ended": summary["error"].splitlines()[0][:300], **facts}

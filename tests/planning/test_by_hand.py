@@ -135,3 +135,11 @@ def test_headless_it_plans_and_only_the_full_hash_applies(place: Path, live: San
     told = opslib("journal")
     assert told.returncode == 0 and "ecs:UpdateService" in told.stdout and "not done" in told.stdout
     assert opslib("replay", record.name).returncode == 0
+    own_record = next(
+        folder for folder in records.folders() if records.summary_of(folder)["runbook"].startswith("apply/")
+    )
+    drawn = opslib("replay", own_record.name)  # says what came of it then, and applies nothing
+    assert drawn.returncode == 0, drawn.stderr
+    page = (place / ".replay" / own_record.name / "report.html").read_text()
+    assert records.summary_of(own_record)["results"][0]["sentence"][:40] in page
+    assert "opslib open apply" not in page and len(Journal.of(config.load()).entries()) == told.stdout.count("\n")

@@ -322,6 +322,29 @@ def test_a_plan_joins_the_open_incident(run: Run, tmp_path: Path) -> None:
     ]
 
 
+def test_a_plan_made_before_the_incident_was_opened_joins_it_when_it_is_applied(run: Run) -> None:
+    plan, home = switch(run, "replica"), open_incidents.home("sandbox")
+    assert plan.incident == "" and plan.incident_note == "no incident is open"
+    for name in ("INC-20261105-024000-slow", "INC-20261105-024100-other"):
+        (home / name).mkdir(parents=True)
+        (home / name / "record.json").write_text('{"state": "open"}')
+    (home / ".use").write_text("INC-20261105-024000-slow")
+    assert "incident: INC-20261105-024000-slow" in carried_out(plan)[1]
+    events = [
+        [entry["event"] for entry in Journal(file / "journal.jsonl").entries()] for file in sorted(home.glob("INC-*"))
+    ]
+    assert events == [["apply", "intent", "result", "verified"], []]
+
+
+def test_of_several_open_incidents_none_is_guessed(run: Run) -> None:
+    plan, home = switch(run, "replica"), open_incidents.home("sandbox")
+    for name in ("INC-20261105-024000-slow", "INC-20261105-024100-other"):
+        (home / name).mkdir(parents=True)
+        (home / name / "record.json").write_text('{"state": "open"}')
+    assert "incident: 2 incidents are open: opslib incident use ID" in carried_out(plan)[1]
+    assert list(home.rglob("journal.jsonl")) == []
+
+
 def test_interrupted_while_it_is_followed_it_says_unknown_and_gives_the_lock_back(run: Run, live: Sandbox) -> None:
     plan = switch(run, "replica", wait_for="never")
 
