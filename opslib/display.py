@@ -21,6 +21,23 @@ STATUS = {
     "critical": ("ACT NOW", "要対応", "#b3261e"),
     "unknown": ("UNKNOWN", "判定不能", "#52606d"),
 }
+# name -> (English, Japanese): the headings of the daily report and of its Slack text
+HEADINGS = {
+    "daily-health": ("Do I have to do anything?", "要対応か"),
+    "components": ("Every component", "各コンポーネントの状態"),
+    "alarms": ("Alarms", "アラーム"),
+    "unalerted": ("What raised no alert", "通知のなかった出来事"),
+    "jobs": ("Background jobs", "ジョブ"),
+    "delivery": ("Builds and delivery", "ビルドと配信"),
+    "backups": ("Backups", "バックアップ"),
+    "expiry": ("What is about to expire", "期限が近いもの"),
+}
+ANSWERS = {
+    "critical": ("Yes, now", "はい、今すぐ"),
+    "warn": ("Yes, today", "はい、今日中に"),
+    "unknown": ("Perhaps", "確認できません"),
+    "ok": ("No", "いいえ"),
+}
 SIGHT = {
     "complete": "complete",
     "partial": "partly seen",
@@ -54,6 +71,11 @@ def status_text(verdict: str) -> str:
     """Return the two words of a verdict, English and Japanese."""
     english, japanese, _ = STATUS[verdict]
     return f"{english} · {japanese}"
+
+
+def heading(name: str) -> str:
+    """Return a heading in both languages."""
+    return " · ".join(HEADINGS[name])
 
 
 def pill(verdict: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -29,28 +30,34 @@ def failed(run: Run, *, job: str = "") -> Result:
     does not end; warn: it failed and has succeeded since, or became slow.
     """
     window = run.window_or("24h")
-    facts = _asked(run, window, job)
-    if any(fact.frame is None for fact in facts.values()):
+    facts = run.facts(deadline_s=3 * run.deadline, **fetches(run, window, job))
+    story = story_of(run, facts, window)
+    if story is None:
         return run.record(parts.blind(facts, NAME, TITLE))
     frames = {name: fact.frame for name, fact in facts.items() if fact.frame is not None}
-    story = read(
-        frames["job_runs"], frames["unfinished_runs"], frames["job_history"], frames["clock_runs"],
-        window=window, zone=run.environment.timezone,
-    )  # fmt: skip
     return run.record(_told(run, story, frames, window, job))
 
 
-def _asked(run: Run, window: Window, job: str) -> dict[str, Fact]:
+def fetches(run: Run, window: Window, job: str = "") -> dict[str, Callable[[], pd.DataFrame]]:
+    """Return what to ask for, each under the name that it is kept by."""
     env = run.environment
     before = Window(window.start - HISTORY, window.start, window.zone)
     two_weeks = Window(window.start - timedelta(days=14), window.end, window.zone)
-    return run.facts(
-        deadline_s=3 * run.deadline,
-        job_runs=partial(jobs.runs, env, window=window, job=job),
-        unfinished_runs=partial(jobs.unfinished, env, window=window, job=job),
-        job_history=partial(jobs.history, env, window=before, zone=env.timezone, job=job),
-        clock_runs=partial(jobs.clock_times, env, window=two_weeks, job=job),
-    )
+    return {
+        "job_runs": partial(jobs.runs, env, window=window, job=job),
+        "unfinished_runs": partial(jobs.unfinished, env, window=window, job=job),
+        "job_history": partial(jobs.history, env, window=before, zone=env.timezone, job=job),
+        "clock_runs": partial(jobs.clock_times, env, window=two_weeks, job=job),
+    }
+
+
+def story_of(run: Run, facts: Mapping[str, Fact], window: Window) -> Story | None:
+    """Return what the answers of `fetches` say; None when one of them is missing."""
+    found = [facts[name].frame for name in ("job_runs", "unfinished_runs", "job_history", "clock_runs")]
+    runs, unfinished, history, clock = found
+    if runs is None or unfinished is None or history is None or clock is None:
+        return None
+    return read(runs, unfinished, history, clock, window=window, zone=run.environment.timezone)
 
 
 def _told(run: Run, story: Story, frames: dict[str, pd.DataFrame], window: Window, job: str) -> Result:

@@ -30,7 +30,7 @@ def steps(story: Story, point: StartingPoint) -> tuple[Next, ...]:
     component, metric = str(top["component"]), str(top["metric"])
     off = [name for owner, name, *_ in story.ranked.attrs["off"] if owner == component]
     window = Window(top["since"].to_pydatetime() - BEFORE, story.incident.end, story.incident.zone).as_parameter()
-    runbook = _runbook(component, metric, off, set(story.run.environment.services.names))
+    runbook = runbook_of(component, metric, off, set(story.run.environment.services.names))
     parameters = {"window": window}
     if runbook == "failing-service":
         parameters = {"service": component, **parameters}
@@ -55,7 +55,8 @@ def steps(story: Story, point: StartingPoint) -> tuple[Next, ...]:
     return tuple(found)
 
 
-def _runbook(component: str, metric: str, off: list[str], services: set[str]) -> str:
+def runbook_of(component: str, metric: str, off: list[str], services: set[str]) -> str:
+    """Return the notebook that shows why a component is off; `off` are its metrics that are."""
     if component in _OF_COMPONENT:
         return _OF_COMPONENT[component]
     if component in services:

@@ -76,7 +76,6 @@ class RdsState:
             name = given["DBInstanceIdentifier"]
             given["DBInstanceArn"] = f"arn:aws:rds:{HOME}:{ACCOUNT}:db:{name}"
             given["InstanceCreateTime"] = datetime.fromisoformat(given["InstanceCreateTime"])
-            given["LatestRestorableTime"] = self.clock.now().replace(second=0) - timedelta(minutes=5)
             self.instances[name] = given
         for event in self.life.get("rds_changes", ()):  # an overlay's: {"instance", "set": {...}}
             self.instances[event["instance"]].update(event["set"])
@@ -85,7 +84,10 @@ class RdsState:
                 self.pending.setdefault(event["resource"], []).append(event)
 
     def settled(self) -> dict[str, dict[str, Any]]:
-        """Return the instances as they are now."""
+        """Return the instances as they are now; those with backups can be put back to five minutes ago."""
+        for given in self.instances.values():
+            if given["BackupRetentionPeriod"]:
+                given["LatestRestorableTime"] = self.clock.now().replace(second=0) - timedelta(minutes=5)
         for name, reboot in self._reboots.items():
             instance, now = self.instances[name], self.clock.now()
             instance["DBInstanceStatus"] = reboot.status(now)

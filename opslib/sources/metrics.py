@@ -77,7 +77,7 @@ def baseline(
     frame = _frame(environment, metrics, then)
     if then.period > grid.period:
         for metric in metrics:
-            if _is_sum(metric) and (metric.component, metric.metric) in frame.columns:
+            if is_sum(metric) and (metric.component, metric.metric) in frame.columns:
                 frame[metric.component, metric.metric] *= grid.period / then.period
     attrs = frame.attrs
     frame.index = frame.index + back
@@ -164,7 +164,8 @@ def _moved(window: Window, back: timedelta) -> Window:
     return replace(window, start=window.start - back, end=window.end - back)
 
 
-def _is_sum(metric: Metric) -> bool:
+def is_sum(metric: Metric) -> bool:
+    """Tell whether a value of the metric grows with its period."""
     return "/" not in metric.expression and {stat.statistic for stat in metric.stats} <= _SUMS
 
 

@@ -23,7 +23,8 @@ def instances(environment: Environment) -> pd.DataFrame:
 
     Columns: instance, resource_id, status, role (primary or replica), source, class, engine, availability, pending,
     maintenance_window, backup_window, parameter_group, insights (off, standard or advanced) str; vcpus, storage_gb,
-    storage_limit_gb (0: does not grow by itself), backup_days, insights_days int64. An unknown class has 0 vcpus.
+    storage_limit_gb (0: does not grow by itself), backup_days, insights_days int64; restorable (until when it can be
+    put back to any second), certificate_until (of its server certificate) datetime64[ns, UTC]. An unknown class has 0 vcpus.
     Instances that the configuration names and that do not exist stand in attrs["missing"]. Raises SourceError.
     """
     import pandas as pd
@@ -35,6 +36,8 @@ def instances(environment: Environment) -> pd.DataFrame:
     rows = sorted((_instance(each) for each in found), key=lambda row: (row["role"] != "primary", row["instance"]))
     columns = list(_instance({"DBInstanceIdentifier": ""}))
     frame = pd.DataFrame(rows, columns=columns)
+    for column in ("restorable", "certificate_until"):
+        frame[column] = pd.to_datetime(frame[column], utc=True).astype("datetime64[ns, UTC]")
     named = {row["instance"] for row in rows}
     frame.attrs.update(missing=[name for name in wanted if name not in named], problems=[])
     return frame
@@ -110,6 +113,8 @@ def _instance(given: dict[str, Any]) -> dict[str, Any]:
         "storage_limit_gb": int(given.get("MaxAllocatedStorage") or 0),
         "availability": "Multi-AZ" if given.get("MultiAZ") else given.get("AvailabilityZone", ""),
         "backup_days": int(given.get("BackupRetentionPeriod") or 0),
+        "restorable": given.get("LatestRestorableTime"),
+        "certificate_until": (given.get("CertificateDetails") or {}).get("ValidTill"),
         "backup_window": given.get("PreferredBackupWindow", ""),
         "maintenance_window": given.get("PreferredMaintenanceWindow", ""),
         "pending": ", ".join(f"{name} {value}" for name, value in pending.items()),
