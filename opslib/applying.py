@@ -23,7 +23,6 @@ from opslib.plan_card import local_time
 from opslib.result import Result, Sight, Verdict
 from opslib.stepping import DONE, NOT_DONE, Work, clock, make, named, out_of_time, until
 
-
 NEEDS_HASH = "OPSLIB_APPLY must hold the full hash of the plan, all 64 digits"
 _VERDICTS = {
     "done": (Verdict.OK, Sight.COMPLETE, "done and seen"), "failed": (Verdict.CRITICAL, Sight.COMPLETE, "failed"),
