@@ -10,6 +10,8 @@ from typing import Any
 
 import orjson
 
+from opslib.sandbox.insights import LookupTable
+
 OVERHEAD_BYTES = 26  # what CloudWatch Logs adds to every message when it counts size
 INGESTION_DELAY_MS = 1200  # of seeded and loaded events, which nobody put
 
@@ -145,6 +147,7 @@ class LogStore:
     def __init__(self, region: str) -> None:
         self.region = region
         self.groups: dict[str, LogGroup] = {}
+        self.lookup_tables: dict[str, LookupTable] = {}
         self.lock = threading.RLock()
 
     def seed(self, logs: Mapping[str, Any]) -> None:

@@ -1,9 +1,11 @@
 """CloudWatch Logs Insights: StartQuery and what follows, asynchronous and limited as AWS does it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from opslib.sandbox.clock import Clock
-from opslib.sandbox.insights import Answer, Malformed, Query, compile_query
+from opslib.sandbox.insights import Answer, LookupTable, Malformed, Query, compile_query
+from opslib.sandbox.insights.commands import Selection
 from opslib.sandbox.log_store import LogStore
 from opslib.sandbox.logs_api import ACCOUNT, API, group_name
 from opslib.sandbox.operations import Params, operation
@@ -34,11 +36,17 @@ class LogsQueries:
     @operation(
         "logs",
         "StartQuery",
-        modelled="seconds, both ends inclusive; limit 10,000 by default and 100,000 at most; 50 groups; 100 at once; 10 calls/s",
+        modelled="seconds, both ends inclusive; limit 10,000 by default and 100,000 at most; 50 groups, or those of SOURCE; "
+        "100 at once; 10 calls/s",
         source=API + "; Logs Insights quotas; see insights for the language",
         difference="CWLI only; epoch milliseconds and a `limit` that differs from the query's are refused; "
         "offsets in queryCompileError are ours; pct() takes the nearest rank, stddev() the population: AWS says neither",
-        tested=("test_query_window_is_inclusive", "test_start_query_refusals", "test_query_rate_limits"),
+        tested=(
+            "test_query_window_is_inclusive",
+            "test_start_query_refusals",
+            "test_query_rate_limits",
+            "test_source_selects_groups",
+        ),
     )
     def start_query(self, p: Params) -> dict[str, Any]:
         """Start a query and return its id."""
@@ -46,8 +54,8 @@ class LogsQueries:
         if p.get("queryLanguage") not in (None, "CWLI"):
             raise invalid("stand-in: only the query language CWLI is modelled")
         start, end = _window(p)
-        groups = self._groups(p)
-        query = _compiled(p["queryString"])
+        query = _compiled(p["queryString"], self._store.lookup_tables)
+        groups = self._selected(p, query.selection) if query.selection else self._groups(p)
         self._check_reach(groups, end)
         asked = Asked(p["queryString"], query, groups, start * 1000, end * 1000 + 999, _limit(p, query))
         return {"queryId": self._runs.start(asked).id}
@@ -141,6 +149,19 @@ class LogsQueries:
                 raise ServiceError("ResourceNotFoundException", _no_such_group(group))
         return groups
 
+    def _selected(self, p: Params, selection: Selection) -> tuple[str, ...]:
+        """Return the groups that SOURCE logGroups(…) selects."""
+        if any(p.get(key) for key in ("logGroupName", "logGroupNames", "logGroupIdentifiers")):
+            raise invalid("stand-in: SOURCE together with log groups of StartQuery is not documented")
+        if set(selection.accounts) - {ACCOUNT}:
+            raise invalid("stand-in: there is no account but this one")
+        classes, prefixes = selection.classes or ("STANDARD",), selection.prefixes or ("",)
+        groups = self._store.groups.values()
+        found = [group.name for group in groups if group.log_class in classes and group.name.startswith(prefixes)]
+        if not found:
+            raise invalid("stand-in: what AWS answers when SOURCE selects no log group is not documented")
+        return tuple(found)
+
     def _check_reach(self, groups: tuple[str, ...], end: int) -> None:
         now = self._clock.now_ms()
         reach = (self._store.groups[name] for name in groups)
@@ -167,11 +188,11 @@ def _window(p: Params) -> tuple[int, int]:
     return start, end
 
 
-def _compiled(text: str) -> Query:
+def _compiled(text: str, tables: Mapping[str, LookupTable]) -> Query:
     if len(text) > 10_000:
         raise invalid("queryString has more than 10000 characters")
     try:
-        return compile_query(text)
+        return compile_query(text, tables=tables, selects_groups=True)
     except Malformed as error:
         location = {"startCharOffset": error.start, "endCharOffset": error.end}
         compile_error = {"location": location, "message": error.message}

@@ -67,6 +67,38 @@ def test_query_over_several_groups_says_where_from(logs: Any) -> None:
     assert answer["statistics"]["logGroupsScanned"] == 2.0
 
 
+def test_source_selects_groups(logs: Any) -> None:
+    asked = {"startTime": NOW - 1, "endTime": NOW}
+    chosen = "SOURCE logGroups(namePrefix: ['/tiny/']) | fields @log | limit 5"
+    answer = ended(logs, logs.start_query(**asked, queryString=chosen)["queryId"])
+    assert [row["@log"] for row in rows(answer)] == ["000000000000:/tiny/api"]
+    assert answer["statistics"]["logGroupsScanned"] == 2.0
+    for text, more in ((chosen, {"logGroupName": "/tiny/api"}), (chosen.replace("/tiny/", "/no/"), {})):
+        with pytest.raises(logs.exceptions.InvalidParameterException):
+            logs.start_query(**asked, **more, queryString=text)
+
+
+def test_lookup_tables(logs: Any) -> None:
+    arn = logs.create_lookup_table(lookupTableName="numbers", tableBody='n,said\n7,"seven, so"\n')["lookupTableArn"]
+    with pytest.raises(logs.exceptions.ResourceAlreadyExistsException):
+        logs.create_lookup_table(lookupTableName="numbers", tableBody="n\n")
+    with pytest.raises(logs.exceptions.InvalidParameterException):
+        logs.create_lookup_table(lookupTableName="uneven", tableBody="n,said\n1\n")
+    [about] = logs.describe_lookup_tables(lookupTableNamePrefix="num")["lookupTables"]
+    assert (about["tableFields"], about["recordsCount"]) == (["n", "said"], 1) and "tableBody" not in about
+    query = "filter n in [7, 8] | fields n | lookup numbers n OUTPUT said | sort n asc"
+    found = [(row["n"], row.get("said")) for row in rows(finished(logs, queryString=query))]
+    assert found == [("7", "seven, so"), ("8", None)]
+    logs.update_lookup_table(lookupTableArn=arn, tableBody="n,said\n8,eight\n")
+    assert rows(finished(logs, queryString=query))[1]["said"] == "eight"
+    assert logs.get_lookup_table(lookupTableArn=arn)["tableBody"] == "n,said\n8,eight\n"
+    logs.delete_lookup_table(lookupTableArn=arn)
+    with pytest.raises(logs.exceptions.MalformedQueryException):
+        finished(logs, queryString=query)
+    with pytest.raises(logs.exceptions.ResourceNotFoundException):
+        logs.get_lookup_table(lookupTableArn=arn)
+
+
 def test_query_pages_equal_the_whole(gateway: Gateway, logs: Any) -> None:
     count = 25_000
     gateway.load("/big", [(NOW_MS - count + n, f"m{n}") for n in range(count)])
