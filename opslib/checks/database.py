@@ -11,8 +11,9 @@ from opslib.charts.timeseries import Marker
 from opslib.checks import database_disk as disk
 from opslib.checks import database_parts as parts
 from opslib.checks import database_verdict as said
-from opslib.checks.database_story import Surge, growth, now_of, storage, surge
+from opslib.checks.database_story import Surge, growth, in_season, now_of, storage, surge
 from opslib.checks.wording import took
+from opslib.errors import ParameterError
 from opslib.result import Next, Result, Sight, Verdict
 from opslib.run import Fact, Run
 from opslib.sources import ecs, metrics, rds
@@ -31,13 +32,17 @@ COUNTERS = (
 def slow(run: Run, *, instance: str = "") -> Result:
     """Say what the database is busy with and what it lacks, over the window (3 hours by default).
 
-    `instance` empty means the primary. Parts: waits, statements, who, changes, connections, storage, replica. Critical:
+    `instance` empty means the primary; ParameterError for one that does not exist. Parts: waits, statements, who, changes, connections, storage, replica. Critical:
     sessions queue at twice the CPUs or for locks, connections or storage run out, the replica is a minute behind.
     """
     window = run.window_or("3h")
     facts = _asked(run, window, instance)
     load = facts["waits"].frame
     rise = None if load is None else surge(load.set_index("time")["total"], least=0.5)
+    _known(instance, facts["instances"])
+    side = "replica" if instance in _replicas(run, facts["instances"]) else "database"
+    if rise is not None and in_season(rise, _metric(facts["last_week"], side, "DBLoad")):
+        rise = None
     facts |= _statements(run, window, instance, rise, facts["waits"])
     return run.record(_told(run, window, instance, facts, rise))
 
@@ -52,6 +57,7 @@ def _asked(run: Run, window: Window, instance: str) -> dict[str, Fact]:
         instances=partial(rds.instances, env), events=partial(rds.events, env, window=window),
         deployments=partial(ecs.deployments, env, window=window),
         metrics=partial(metrics.series, env, window=window, components=("database", "replica")),
+        last_week=partial(metrics.baseline, env, window=window, components=("database", "replica")),
     )  # fmt: skip
 
 
@@ -86,7 +92,7 @@ def _told(run: Run, window: Window, instance: str, facts: dict[str, Fact], rise:
     size_gb = disk.size_of(facts["instances"], name)
     clauses = [
         *said.status_clauses(facts["instances"]), *said.load_clauses(facts, rise, vcpus, window), *said.connection_clauses(used, most, crowd, window),
-        *said.storage_clauses(left, size_gb), *said.lag_clauses(lag, late, ", ".join(replicas), window),
+        *said.storage_clauses(left, size_gb), *said.lag_clauses(lag, late, "it" if name in replicas else ", ".join(replicas), window),
     ]  # fmt: skip
     change = said.change_text(facts["deployments"], [rise, crowd, late], window)
     verdict, sentence = said.conclusion(clauses, name, load, vcpus, change)
@@ -114,6 +120,13 @@ def _told(run: Run, window: Window, instance: str, facts: dict[str, Fact], rise:
     return Result(NAME, f"Database {name}", verdict, sentence, sight, "; ".join(reasons), shown,
                   sources=parts.insights(run, window, "db.load.avg"), next=steps,
                   data=tuple(f"data/{name}.csv" for name in ("waits", "statements", "metrics") if run.folder), parts=every)  # fmt: skip
+
+
+def _known(instance: str, instances: Fact) -> None:
+    """Raise ParameterError for an instance that RDS, which has answered, does not have."""
+    names = [] if instances.frame is None else list(instances.frame["instance"])
+    if instance and names and instance not in names:
+        raise ParameterError(f"there is no instance {instance!r}", why=f"there are {', '.join(names)}", fix="choose one of these, or leave it empty for the primary")  # fmt: skip
 
 
 def _primary(run: Run, facts: dict[str, Fact]) -> str:

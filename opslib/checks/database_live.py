@@ -82,11 +82,10 @@ def sessions(run: Run) -> Result:
     of = f" of {most:,} that may be" if most else ""
     sentence = f"{counted(len(frame), 'session')}{of}: {active} active, {len(idle)} idle in a transaction"
     sentence += f", the oldest for {took(oldest)}" if len(idle) else ""
-    owners = frame.groupby(["user", "application"], dropna=False).size().sort_values(ascending=False, kind="stable")
+    named = frame[["user", "application"]].fillna("")
+    owners = named.groupby(["user", "application"]).size().sort_values(ascending=False, kind="stable")
     if len(owners):
-        sentence += (
-            f"; most are of {owners.index[0][0]} ({owners.index[0][1] or 'no application name'}): {owners.iloc[0]:,}"
-        )
+        sentence += f"; most are of {owners.index[0][0] or 'the server itself'} ({owners.index[0][1] or 'no application name'}): {owners.iloc[0]:,}"
     sentence += "."
     crowded = bool(most) and len(frame) >= 0.8 * most
     busy = frame[frame["state"].fillna("") != "idle"]

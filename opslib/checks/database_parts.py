@@ -156,7 +156,7 @@ def changes(run: Run, facts: dict[str, Fact], rise: Surge | None, window: Window
 
     rows = []
     for deployment in _rows(facts["deployments"]):
-        rows.append((deployment.finished if deployment.finished == deployment.finished else deployment.started,
+        rows.append((deployment.at,
                      deployment.service, f"deployment {deployment.status.lower()}: {deployment.image.rpartition('/')[2]}"))  # fmt: skip
     rows += [(event.at, event.instance, event.message) for event in _rows(facts["events"])]
     rows = sorted((row for row in rows if row[0] >= window.start), key=lambda row: row[0])

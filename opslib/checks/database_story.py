@@ -56,6 +56,15 @@ def surge(values: pd.Series[float], *, least: float) -> Surge | None:
     return Surge(began, None if lasts else smooth.index[last], usual, float(settled.mean()), first == 0)
 
 
+def in_season(rise: Surge, usual: pd.Series[float]) -> bool:
+    """Tell whether the same hours of last week were as high as the rise is: then the day rose, and nothing happened.
+
+    usual: last week's values under this week's aware times; without any, nothing is known to be usual.
+    """
+    then = usual[(usual.index >= rise.since) & (usual.index <= (rise.until or usual.index.max()))].dropna()
+    return len(then) >= LASTING and rise.during <= 1.5 * float(then.median())
+
+
 def _runs(above: Any) -> list[tuple[int, int]]:
     """Return the first and last place of each lasting stretch; short pauses do not part it."""
     runs: list[list[int]] = []

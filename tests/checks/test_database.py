@@ -13,7 +13,7 @@ import opslib
 from opslib import aws
 from opslib.checks import database, database_live, database_verdict
 from opslib.checks import database_disk as disk
-from opslib.checks.database_story import Surge, growth, now_of, storage, surge
+from opslib.checks.database_story import Surge, growth, in_season, now_of, storage, surge
 from opslib.run import Fact, Run
 from opslib.sandbox.control import Sandbox
 from opslib.sources import metric_answers
@@ -49,6 +49,12 @@ def test_since_when_a_load_is_above_the_usual(parts: list[tuple[int, float]], ex
     assert found is not None and abs((found.since - TIMES[place]).total_seconds()) <= 60
     assert (found.until is None) is lasts and found.usual == pytest.approx(usual, abs=0.2)
     assert found.during == pytest.approx(during, abs=0.5) and not found.before
+
+
+def test_a_rise_that_last_week_had_at_these_hours_is_the_season() -> None:
+    rise = surge(series((60, 2), (60, 4)), least=0.5)
+    assert rise is not None and in_season(rise, series((60, 2), (60, 3.9)))
+    assert not in_season(rise, series((120, 2))) and not in_season(rise, series().reindex(TIMES))
 
 
 def test_gaps_and_too_little_say_nothing() -> None:
@@ -228,8 +234,11 @@ def test_a_quiet_day_is_ok(no_aws_variables: None) -> None:
         _forget()
         run = opslib.start(env="sandbox")
         found = [database.slow(run), database.slow(run, instance="shop-db-replica-1")]
+        found += [
+            database.slow(opslib.start(env="sandbox", window=longer)) for longer in ("6h", "12h")
+        ]  # the morning rises
     _forget()
-    assert [str(each.verdict) for each in found] == ["ok", "ok"] and all("as usual" in each.sentence for each in found)
+    assert [str(each.verdict) for each in found] == ["ok"] * 4 and all("as usual" in each.sentence for each in found)
     assert not any(each.next for each in found)
 
 
