@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from opslib.checks import job_parts as parts
 from opslib.checks import over_time
 from opslib.checks.job_story import FAILING, HISTORY, RECOVERED, SLOW, Story, read
+from opslib.checks.request_story import shortened
 from opslib.checks.wording import counted, listed, took
 from opslib.result import Next, Result, Sight, Verdict
 from opslib.run import Fact, Run
@@ -67,7 +68,11 @@ def _told(run: Run, story: Story, frames: dict[str, pd.DataFrame], window: Windo
     reasons += [f"the example's lines: {example.error.what}"] if example.error else []
     verdict, sentence = conclusion(story, runs=len(runs), window=window)
     if not len(runs) and not len(frames["job_history"]):
-        verdict, reasons = Verdict.UNKNOWN, [*reasons, "job_runs has no row in the window, nor in the 28 days before"]
+        verdict, sentence = (
+            Verdict.UNKNOWN,
+            f"No run of {shortened(job, 60) if job else 'any job'} is known: nothing can be said.",
+        )
+        reasons = [*reasons, "job_runs has no row in the window, nor in the 28 days before"]
     source = over_time.source(run, window, "job_runs_page", frames["job_runs"])
     facts = {
         "runs": f"{len(runs):,}", "failed": f"{int(story.jobs['failed'].sum()):,}", "jobs failing": str(int((story.jobs["state"] == FAILING).sum())),
