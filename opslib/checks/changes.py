@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from opslib.run import Fact, Run
 
 BEFORE = timedelta(hours=3)
-CHANGES = {"at": "time", "component": "str", "kind": "str", "what": "str", "by": "str", "ref": "str"}
+CHANGES = {"at": "time", "began": "time", "component": "str", "kind": "str", "what": "str", "by": "str", "ref": "str"}
 LATE = timedelta(minutes=3)  # an onset is known to a few minutes
 LONG_AGO = timedelta(minutes=60)
 ACTS = {"staff_imports": "*.import", "staff_settings": "setting.*"}  # what staff do that changes how the shop works
@@ -44,7 +44,7 @@ def fetches(run: Run, window: Window) -> dict[str, Callable[[], pd.DataFrame]]:
 def as_table(environment: Environment, facts: Mapping[str, Fact], window: Window) -> pd.DataFrame:
     """Return what the sources that answered tell of the window and the three hours before, newest first.
 
-    Columns: at datetime64[ns, UTC]; component, kind, what, by, ref str. A source without an answer adds no row.
+    Columns: at (a deployment that succeeded: its end), began datetime64[ns, UTC]; component, kind, what, by, ref str. A source without an answer adds no row.
     """
     rows: list[dict[str, Any]] = []
     for name, read in _READERS.items():
@@ -60,9 +60,10 @@ def suspects(changes: pd.DataFrame, *, component: str, onset: Any, calls: Mappin
     """Return the changes that may have caused what began at `onset` in a component, the likeliest first.
 
     Those of the hour before, and of three minutes after as an onset is not known better; nearer in time and in the
-    call graph is likelier.
+    call graph is likelier. What began before and ended after was at work when it began.
     """
     ahead = (onset - changes["at"]).dt.total_seconds()
+    ahead = ahead.where((changes["began"] > onset) | (ahead > 0), 0.0)
     near = changes[(ahead >= -LATE.total_seconds()) & (ahead <= LONG_AGO.total_seconds())]
     distance = near["component"].map(lambda other: _distance(component, str(other), calls))
     order = (ahead.loc[near.index].abs() / 600 + 2.0 * distance).sort_values(kind="stable")
@@ -79,13 +80,16 @@ def _distance(component: str, other: str, calls: Mapping[str, Sequence[str]]) ->
 def _deployment(_: Environment, row: dict[str, Any]) -> dict[str, Any]:
     reason = f": {row['reason']}" if row["reason"] else ""
     version = str(row["image"]).rsplit("/", 1)[-1] or row["task_definition"]
-    return _change(row["started"], row["service"], "deploy", f"{version} ({row['status']}{reason})", row["id"])
+    return _change(row["at"], row["service"], "deploy", f"{version} ({row['status']}{reason})", row["id"]) | {
+        "began": row["started"]
+    }
 
 
 def _build(_: Environment, row: dict[str, Any]) -> dict[str, Any]:
     what = f"build {row['job']} of {row['branch']} {row['status']}: {row['message']}"
     ended = row["finished"] == row["finished"] and row["finished"] is not None
-    return _change(row["finished"] if ended else row["started"], "frontend", "build", what, row["commit"][:12])
+    change = _change(row["finished"] if ended else row["started"], "frontend", "build", what, row["commit"][:12])
+    return change | {"began": row["started"]}
 
 
 def _scaling(_: Environment, row: dict[str, Any]) -> dict[str, Any]:
@@ -124,7 +128,7 @@ def _act(_: Environment, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _change(at: Any, component: str, kind: str, what: str, ref: str) -> dict[str, Any]:
-    return {"at": at, "component": component, "kind": kind, "what": what, "by": "", "ref": ref}
+    return {"at": at, "began": at, "component": component, "kind": kind, "what": what, "by": "", "ref": ref}
 
 
 _READERS: dict[str, Callable[[Environment, dict[str, Any]], dict[str, Any]]] = {

@@ -171,7 +171,7 @@ def changes(frames: dict[str, pd.DataFrame], window: Window, source: Source) -> 
     for one in _rows(frames, "invalidations"):
         found.append((one.created, "invalidation", f"{one.id} {one.status}"))
     for one in _rows(frames, "deployments"):
-        found.append((one.started, "deploy", f"{one.service} to {one.image.rpartition('/')[2]}, {one.status.lower()}"))
+        found.append((one.at, "deploy", f"{one.service} to {one.image.rpartition('/')[2]}, {one.status.lower()}"))
     recent = sorted(
         (each for each in found if each[0] == each[0] and window.start - timedelta(hours=2) <= each[0] < window.end),
         key=lambda each: each[0],

@@ -159,7 +159,7 @@ def deployments(run: Run, frame: pd.DataFrame, fact: Fact, window: Window) -> Re
         "reason": frame["reason"].where(frame["reason"] != "", "–"), FLAG: back,
     })  # fmt: skip
     told = [
-        f"{row.service} {story.tag(row.image)} at {local(row.started, window)} ({row.status.lower().replace('_', ' ')})"
+        f"{row.service} {story.tag(row.image)} at {local(row.at, window)} ({row.status.lower().replace('_', ' ')})"
         for row in frame.itertuples()
     ]
     sentence = (
@@ -208,7 +208,7 @@ def _markers(frames: dict[str, pd.DataFrame], chosen: list[str]) -> list[Marker]
         .sort_values("stopped")
         .drop_duplicates("service")
     )
-    found = [Marker(row.started.to_pydatetime(), f"deploy {row.service}") for row in deployed.itertuples()]
+    found = [Marker(row.at.to_pydatetime(), f"deploy {row.service}") for row in deployed.itertuples()]
     return found + [
         Marker(row.stopped.to_pydatetime(), f"{row.service}: first task ended", "alarm") for row in bad.itertuples()
     ]

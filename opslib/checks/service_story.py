@@ -105,7 +105,7 @@ def _why(row: dict[str, Any], state: str, bad: pd.DataFrame, window: Window, sai
             f"the deployment of {tag(row['image'])} since {local(row['since'], window)} has not ended{unguarded}"
         )
     elif state != USUAL and row["since"] >= window.start:
-        parts.append(f"{tag(row['image'])} was deployed at {local(row['since'], window)}")
+        parts.append(f"the deployment of {tag(row['image'])} began at {local(row['since'], window)}")
     if state == BACK:
         parts.append("its last deployment did not stay")
     if state in (MEMORY, FULL):

@@ -59,6 +59,12 @@ class Story:
         """Return the unit of each metric of the table."""
         return {(each.component, each.metric): each.unit for each in table(self.run.environment)}
 
+    @cached_property
+    def sums(self) -> set[tuple[str, str]]:
+        """Return the metrics that are counted in each minute; the others are states, such as a queue's depth."""
+        return {(each.component, each.metric) for each in table(self.run.environment)
+                if {stat.statistic for stat in each.stats} == {"Sum"}}  # fmt: skip
+
     def measured(self, component: str, metric: str, since: Any) -> tuple[float, float]:
         """Return the median since the onset, and the usual one: in the baseline. Counts are means a minute."""
         column = self.series[component, metric]
@@ -73,7 +79,7 @@ class Story:
         if metric.startswith(("errors", "warnings")):
             return "lines a minute"
         named = self.units.get((component, metric), "")
-        return f"{named} a minute" if named in _COUNTED else named
+        return f"{named} a minute" if named in _COUNTED and (component, metric) in self.sums else named
 
     def amounts(self, component: str, metric: str, since: Any) -> str:
         """Return "11.2 sessions, usually 0.9"; nothing for what is a state."""
@@ -108,9 +114,10 @@ class Story:
         first = self.suspects.iloc[0]
         ahead = (self.cause["since"] - first["at"]).total_seconds()
         when = f"{took(abs(ahead))} {'before' if ahead >= 0 else 'after it was first seen'}"
+        when = "that minute" if abs(ahead) < 60 else when
         if short:
             return f"{self._named(first)}, {local(first['at'], self.incident)}"
-        return f"{self._named(first)} at {local(first['at'], self.incident)} ({when}): {first['what']}"
+        return f"{self._named(first)} at {local(first['at'], self.incident)} ({when}): {first['what'].rstrip('.')}"
 
 
 def amount(value: float, unit: str) -> str:
@@ -119,12 +126,12 @@ def amount(value: float, unit: str) -> str:
         return "–"
     if unit in ("seconds", "milliseconds", "microseconds"):
         seconds = value / {"seconds": 1, "milliseconds": 1e3, "microseconds": 1e6}[unit]
-        return f"{seconds:.2g} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"
+        return took(seconds) if seconds >= 10 else f"{seconds:.2g} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"
     if unit == "bytes":
         return f"{value / 1e9:,.1f} GB"
     if unit == "percent":
         return f"{value:.1f} %"
-    if value == 0 and unit:
+    if value == 0 and (unit in ("sessions", "connections") or unit.endswith(" a minute")):
         return "none"
     number = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2g}" if abs(value) < 10 else f"{value:.1f}"
     return f"{number} {unit}" if unit in ("sessions", "connections") or unit.endswith(" a minute") else number

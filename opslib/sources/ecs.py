@@ -24,7 +24,7 @@ SERVICES = {
     "failed_tasks": "int64", "since": "time", "circuit_breaker": "bool", "minimum_healthy": "int64", "log_group": "str",
 }  # fmt: skip
 DEPLOYMENTS = {"service": "str", "id": "str", "status": "str", "started": "time", "finished": "time", "task_definition": "str",
-               "image": "str", "reason": "str"}  # fmt: skip
+               "image": "str", "reason": "str", "at": "time"}  # fmt: skip
 TASKS = {"service": "str", "task": "str", "status": "str", "health": "str", "started": "time", "image": "str", "digest": "str",
          "task_definition": "str", "deployment": "str"}  # fmt: skip
 STOPPED = {"service": "str", "task": "str", "stopped": "time", "stop_code": "str", "reason": "str", "exit_code": "float64",
@@ -66,6 +66,8 @@ def deployments(environment: Environment, *, window: Window, service: str = "") 
         "started": each.get("startedAt") or each["createdAt"], "finished": each.get("finishedAt"),
         "reason": each.get("statusReason", ""), **revisions.get(each.get("targetServiceRevisionArn", ""), {"task_definition": "", "image": ""}),
     } for each in found]  # fmt: skip
+    for row in rows:
+        row["at"] = row["finished"] if row["status"] == "SUCCESSFUL" and row["finished"] else row["started"]
     return frames.made(sorted(rows, key=lambda row: row["started"], reverse=True), DEPLOYMENTS)
 
 

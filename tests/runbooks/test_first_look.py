@@ -212,7 +212,7 @@ def test_changes_are_ordered_by_time_and_by_the_call_graph(run: Run) -> None:
     window = run.window_or("1h")
     facts = run.facts(**changes.fetches(run, window))
     table = changes.as_table(run.environment, facts, window)
-    assert list(table.columns) == ["at", "component", "kind", "what", "by", "ref"]
+    assert list(table.columns) == ["at", "began", "component", "kind", "what", "by", "ref"]
     assert table["at"].is_monotonic_decreasing
     onset = table.loc[table["component"] == "api", "at"].iloc[0]
     near = changes.suspects(table, component="database", onset=onset, calls=run.environment.services.calls)
