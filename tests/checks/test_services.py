@@ -81,7 +81,7 @@ def test_a_memory_leak(memory_leak: Run) -> None:
     assert found.sentence.startswith(
         "api: out of memory: 6 of 6 tasks run; 11 tasks ended since 11:03 JST, 11 of them killed"
     )
-    assert "shop-api:2026.11.05-1 was deployed at 10:39 JST" in found.sentence
+    assert "the deployment of shop-api:2026.11.05-1 began at 10:39 JST" in found.sentence
     assert [step.runbook for step in found.next] == ["3-remediate/restart-service", "3-remediate/roll-out-image"]
     assert found.part("memory").chart is not None and "→ 93 %" in found.part("memory").sentence
 
