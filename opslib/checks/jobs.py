@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NAME, TITLE = "failed-jobs", "Background jobs"
-ACT, LOOK, NOTHING = "Act: ", "Look when there is time: ", "Nothing to do: "
+LOOK, NOTHING = "Look when there is time: ", "Nothing to do: "
 
 
 def failed(run: Run, *, job: str = "") -> Result:
@@ -92,7 +92,7 @@ def conclusion(story: Story, *, runs: int, window: Window) -> tuple[Verdict, str
     urgent = [parts.failing_text(row, story, window) for row in table[table["state"] == FAILING].itertuples()]
     urgent += parts.missed_texts(story, window) + parts.stuck_texts(story, window)
     if urgent:
-        return Verdict.CRITICAL, ACT + listed(urgent) + "."
+        return Verdict.CRITICAL, listed(urgent) + "."
     later = [
         f"{row.job} failed {counted(row.failed, 'time')} and has succeeded since"
         for row in table[table["state"] == RECOVERED].itertuples()
@@ -124,7 +124,7 @@ def _example(run: Run, story: Story, window: Window) -> Fact:
         run_id=int(worst["id"]),
         window=Window(worst["last"] - timedelta(hours=2), end, window.zone),
     )
-    return run.facts(deadline_s=3 * run.deadline, example_lines=ask)["example_lines"]
+    return run.facts(deadline_s=run.deadline, example_lines=ask)["example_lines"]
 
 
 def _next(story: Story, window: Window) -> tuple[Next, ...]:

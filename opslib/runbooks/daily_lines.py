@@ -199,7 +199,7 @@ class Look:
             found += [(reading.verdict, listed(reading.said, 2))] if reading.said else []
         if name == "jobs" and self.jobs is not None:
             verdict, sentence = jobs.conclusion(self.jobs, runs=self._runs(), window=self.window)
-            said = sentence.removeprefix(jobs.ACT).removeprefix(jobs.LOOK).rstrip(".")
+            said = sentence.removeprefix(jobs.LOOK).rstrip(".")
             found += [(verdict, said)] if verdict is not Verdict.OK else []
         return found + self._database(name)
 

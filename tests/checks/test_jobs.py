@@ -107,7 +107,7 @@ def test_the_planted_failures_are_found_with_their_request(sandbox: Sandbox) -> 
     result = jobs.failed(opslib.start(env="sandbox"))
     assert result.verdict is Verdict.CRITICAL and result.sight is Sight.COMPLETE
     assert result.sentence.startswith(
-        "Act: stock-release fails since 11:02 JST: 72 of 78 runs in the window, all with one error: "
+        "stock-release fails since 11:02 JST: 72 of 78 runs in the window, all with one error: "
     )
     assert "row lock on orders" in result.sentence and result.next[0].runbook == "2-investigate/trace-request"
     example = result.part("example").table
