@@ -121,6 +121,8 @@ ASKED: dict[Call, Callable[[Known], dict[str, Any]]] = {
     ("acm", "describe_certificate"): lambda k: {"CertificateArn": k.first("acm", "list_certificates", "CertificateSummaryList[0].CertificateArn")},
     ("elbv2", "describe_target_health"): lambda k: {"TargetGroupArn": k.first("ecs", "describe_services", "services[].loadBalancers[].targetGroupArn | [0]")},
     ("ecr", "describe_images"): lambda k: {"repositoryName": _repository(k), "maxResults": 1},
+    ("cloudformation", "get_template"): lambda k: {"StackName": k.first("cloudformation", "describe_stacks", "Stacks[0].StackName")},
+    ("cloudformation", "describe_stack_events"): lambda k: {"StackName": k.first("cloudformation", "describe_stacks", "Stacks[0].StackName")},
     ("application-autoscaling", "describe_scalable_targets"): lambda k: {"ServiceNamespace": "ecs"},
     ("application-autoscaling", "describe_scaling_activities"): lambda k: {"ServiceNamespace": "ecs"},
 }  # fmt: skip
@@ -128,7 +130,7 @@ ASKED: dict[Call, Callable[[Known], dict[str, Any]]] = {
 WAVES: tuple[tuple[Call, ...], ...] = (
     (("logs", "describe_log_groups"), ("rds", "describe_db_instances"), ("ecs", "describe_services"), ("ecs", "list_tasks"),
      ("ecs", "list_service_deployments"), ("amplify", "list_jobs"), ("route53", "list_hosted_zones"),
-     ("acm", "list_certificates")),
+     ("acm", "list_certificates"), ("cloudformation", "describe_stacks")),
     (("logs", "start_query"), ("pi", "describe_dimension_keys"), ("ecs", "describe_task_definition"), ("cloudfront", "list_invalidations")),
     (("logs", "get_query_results"),),
 )  # fmt: skip

@@ -113,8 +113,8 @@ class Story:
             return ""
         first = self.suspects.iloc[0]
         ahead = (self.cause["since"] - first["at"]).total_seconds()
-        when = f"{took(abs(ahead))} {'before' if ahead >= 0 else 'after it was first seen'}"
-        when = "that minute" if abs(ahead) < 60 else when
+        minutes = round(abs(ahead) / 60)  # an onset is known to the minute
+        when = f"{minutes} min {'before' if ahead >= 0 else 'after it was first seen'}" if minutes else "that minute"
         if short:
             return f"{self._named(first)}, {local(first['at'], self.incident)}"
         return f"{self._named(first)} at {local(first['at'], self.incident)} ({when}): {first['what'].rstrip('.')}"
