@@ -91,14 +91,14 @@ def _told(run: Run, facts: dict[str, Fact], whole: pd.DataFrame, window: Window)
     said += _cause(events, since, window) if fell >= FELL else []
     behind = _behind(facts["behind"].frame, since)
     said += [behind] if behind and fell >= FELL else []
-    step = Next(
-        "2-investigate/slow-database",
-        {"window": window.as_parameter()},
-        "see what the database reads instead of the cache",
-    )
+    steps = (
+        Next("2-investigate/slow-database", {"window": window.as_parameter()}, "see what the database reads instead of the cache"),
+        Next("3-remediate/route-reads-to-replica", {"to": "replica"}, "take reads off the primary until the cache is warm"),
+    )  # fmt: skip
+    replica = bool(run.environment.database and run.environment.database.replicas) and behind
     return Result(
         NAME, TITLE, verdict, "; ".join(said) + ".", Sight.PARTIAL if reasons else Sight.COMPLETE, "; ".join(dict.fromkeys(reasons)), tiles,
-        sources=(parts.source(run, window, "AWS/ElastiCache"),), next=(step,) if bad else (), data=("data/by_node.csv" if run.folder else "",),
+        sources=(parts.source(run, window, "AWS/ElastiCache"),), next=steps[: 2 if replica else 1] if bad else (), data=("data/by_node.csv" if run.folder else "",),
         parts=parts.every(run, facts, whole, window, since),
     )  # fmt: skip
 

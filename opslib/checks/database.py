@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NAME, NOTEBOOK, RESTART = "slow-database", "2-investigate/slow-database", "3-remediate/restart-service"
+READS = "3-remediate/route-reads-to-replica"
 COUNTERS = (
     "db.User.max_connections.avg", "db.state.idle_in_transaction_count.avg", "db.state.idle_in_transaction_max_time.avg",
 )  # fmt: skip
@@ -116,7 +117,10 @@ def _told(run: Run, window: Window, instance: str, facts: dict[str, Fact], rise:
     )  # fmt: skip
     sight = Sight.COMPLETE if not reasons else Sight.PARTIAL if seen else Sight(facts["waits"].sight)
     crowded = bool(most) and now_of(used) > 0.95 * most
-    steps = _next(run, facts, rise, crowded=crowded, late=side == "database" and now_of(lag, 3) > disk.LATE)
+    reading = side == "database" and verdict is not Verdict.OK and rise is not None and rise.until is None
+    steps = _next(
+        run, facts, rise, crowded=crowded, reading=reading, late=side == "database" and now_of(lag, 3) > disk.LATE
+    )
     return Result(NAME, f"Database {name}", verdict, sentence, sight, "; ".join(reasons), shown,
                   sources=parts.insights(run, window, "db.load.avg"), next=steps,
                   data=tuple(f"data/{name}.csv" for name in ("waits", "statements", "metrics") if run.folder), parts=every)  # fmt: skip
@@ -183,14 +187,22 @@ def _markers(fact: Fact, window: Window) -> list[Marker]:
     ]
 
 
-def _next(run: Run, facts: dict[str, Fact], rise: Surge | None, *, crowded: bool, late: bool) -> tuple[Next, ...]:
+def _next(
+    run: Run, facts: dict[str, Fact], rise: Surge | None, *, crowded: bool, late: bool, reading: bool
+) -> tuple[Next, ...]:
     """Return what may help: a service that holds locks or all connections lets them go when it is restarted."""
     replicas = _replicas(run, facts["instances"])
-    look = (Next(NOTEBOOK, {"instance": replicas[0]}, "what keeps the replica busy"),) if late and replicas else ()
+    look = (
+        (Next(NOTEBOOK, {"instance": replicas[0]}, "what keeps the replica busy"), Next(READS, {"to": "primary"}, "if reads go to the replica: put them back while it is behind"))
+        if late and replicas else ()
+    )  # fmt: skip
     waits, users = facts["waits"].frame, facts["users"].frame
     locked = waits is not None and any(waits[name].iloc[-1] > 1 for name in waits.columns if name.startswith("Lock:"))
     if users is None or not (locked or crowded):
-        return look
+        relief = (
+            (Next(READS, {"to": "replica"}, "reads elsewhere give the primary room"),) if reading and replicas else ()
+        )
+        return (*look, *(relief if not late else ()))
     user = str(growth(users, rise)["group"].iloc[0])
     service = next((name for name in run.environment.services.names if name in re.split(r"[^a-z0-9]+", user)), "")
     what = "its sessions wait for locks that others of it hold" if locked else "its sessions came with the rise"

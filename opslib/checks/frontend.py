@@ -204,13 +204,14 @@ def _next(frames: dict[str, pd.DataFrame], culprit: Reading | None, window: Wind
     if culprit is None:
         return ()
     around = {"window": window.as_parameter()}
+    who = Next("2-investigate/who-did-what", around, "see who changed what just before")
+    anew = Next("3-remediate/invalidate-cdn", {}, "when it keeps an error or an old file: name the paths")
     steps = {
-        "origin": Next("2-investigate/first-look", around, "find the component behind the load balancer"),
-        "build": _build_again(frames),
-        "edge": Next("2-investigate/who-did-what", around, "see who changed what just before"),
-        "dns": Next("2-investigate/who-did-what", around, "see who changed what just before"),
-    }
-    return (steps[culprit.suspect],)
+        "origin": (Next("2-investigate/first-look", around, "find the component behind the load balancer"),),
+        "build": (_build_again(frames),), "dns": (who,),
+        "edge": (who,) if any("hit rate" in text for text in culprit.said) else (who, anew),  # what misses already is not to be emptied
+    }  # fmt: skip
+    return steps[culprit.suspect]
 
 
 def _build_again(frames: dict[str, pd.DataFrame]) -> Next:

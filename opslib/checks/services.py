@@ -144,19 +144,20 @@ def _next(run: Run, off: pd.DataFrame, window: Window, facts: dict[str, Fact]) -
         "3-remediate/roll-out-image", chosen | _image_before(run, worst), "go back to the image that ran before"
     )
     restart = Next("3-remediate/restart-service", chosen, "buy time: new tasks begin with empty memory")
+    wider = chosen | {"tasks": str(int(worst["desired"]) + max(int(worst["desired"]) // 2, 1))}
     steps: dict[str, tuple[Next, ...]] = {
         story.DYING: (back,), story.HANGS: (back,), story.BACK: (back,), story.MEMORY: (restart, back), story.FULL: (restart,),
-        story.SHORT: (restart,), story.BUSY: (Next("3-remediate/scale-out", chosen, "more tasks share the load"),),
+        story.SHORT: (restart,), story.BUSY: (Next("3-remediate/scale-out", wider, "more tasks share the load"),),
     }  # fmt: skip
     return steps.get(str(worst["state"]), ())
 
 
 def _image_before(run: Run, worst: Any) -> dict[str, str]:
-    """Return the image of the last deployment that succeeded with another one, empty when none is found."""
+    """Return the image of the last deployment that succeeded with another one; empty lets the runbook look for it."""
     before = Window(run.now - HISTORY, run.now, run.environment.zone)
     ask = partial(ecs.deployments, run.environment, window=before, service=str(worst["service"]))
     found = run.facts(deadline_s=run.deadline, earlier_deployments=ask)["earlier_deployments"].frame
     if found is None:
-        return {}
+        return {"image": ""}
     good = found[(found["status"] == "SUCCESSFUL") & (found["image"] != worst["image"])]
-    return {"image": str(good["image"].iloc[0])} if len(good) else {}
+    return {"image": str(good["image"].iloc[0]) if len(good) else ""}
