@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import time
 from typing import NoReturn
@@ -18,6 +19,8 @@ from opslib.cli_sandbox import control, sandbox, show_progress
 from opslib.errors import OpsError
 
 NO_REPORT, LOCKED = 3, 75
+_REPORTED = (0, 1, 2)  # exit codes of a run that left a report
+_DAILY = "import sys; from opslib.cli import main; sys.argv[1:] = ['run', '1-monitor/daily-health', '--env', 'sandbox']; main()"
 
 
 def main() -> NoReturn:
@@ -182,29 +185,39 @@ def lab(port: int, no_browser: bool, edit_runbooks: bool) -> None:
 
 @commands.command()
 def demo() -> None:
-    """Start the sandbox, trace the planted incident, say what to look at and what to try next."""
+    """Start the sandbox, trace the planted incident, make the daily report, say what to look at and what to try next."""
     from opslib.config import sandbox_folder
     from opslib.runner import headless, records
 
     began = time.monotonic()
     info = control().start(sandbox_folder(), progress=show_progress, live=True)
-    click.echo(f"  {time.monotonic() - began:5.1f} s  tracing the planted request", err=True)
-    record, summary = headless.run(
-        "2-investigate/trace-request", {"request_id": info["planted"]["request_id"]}, env="sandbox"
-    )
-    say_result(record, summary)
+    show_progress("tracing the planted request; the daily report beside it", time.monotonic() - began)
+    daily = subprocess.Popen([sys.executable, "-c", _DAILY], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        given = {"request_id": info["planted"]["request_id"]}
+        record, summary = headless.run("2-investigate/trace-request", given, env="sandbox")
+        say_result(record, summary)
+        said, complaint = daily.communicate(timeout=300)
+    finally:
+        daily.kill()
+    click.echo(said if daily.returncode in _REPORTED else complaint, nl=False)
     steps = [step["parameters"] for result in summary["results"] for step in result["next"]]
     another = next((given["request_id"] for given in steps if "request_id" in given), info["planted"]["request_id"])
+    report = next((line.split(maxsplit=1)[1] for line in said.splitlines() if line.startswith("record")), "")
+    pages = [f"{page}/{records.PAGE}" for page in (str(near(record)), report) if page]
     lines = [
-        "", "look at", f"  {near(record / records.PAGE)}", f"  {near(records.reports() / 'index.html')}    all records",
-        "", "try next", "  opslib lab                                   the runbooks in JupyterLab",
+        "", "look at", *(f"  {page}" for page in pages), f"  {near(records.reports() / 'index.html')}    all records",
+        "", "try next",
+        "  opslib run first-look                           what is off, since when, what changed just before",
+        "  opslib run slow-database -p window=2h           what the database waits for",
         f"  opslib run trace-request -p request_id={another}    another request with the same error",
-        f"  opslib open trace-request -p request_id={another}   the same in JupyterLab",
-        f"  opslib replay {summary['run_id']}                       this record again, without AWS",
+        "  opslib plan 3-remediate/restart-service         first aid, planned and not applied",
+        "  opslib lab                                      all runbooks in JupyterLab",
+        f"  opslib replay {summary['run_id']}                          this record again, without AWS",
         "  opslib sandbox stop", "", f"{time.monotonic() - began:.1f} s",
     ]  # fmt: skip
     click.echo("\n".join(lines))
-    if summary["status"] != records.FINISHED:
+    if summary["status"] != records.FINISHED or daily.returncode not in _REPORTED:
         raise click.exceptions.Exit(NO_REPORT)
 
 

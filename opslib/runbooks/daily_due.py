@@ -18,6 +18,7 @@ from opslib.runbooks.next_step import INVESTIGATE
 if TYPE_CHECKING:
     from opslib.run import Fact
 
+_SHOWS = {"RDS": "3-remediate/reboot-database", "PostgreSQL": "1-monitor/daily-health"}
 REMEDIATE = "3-remediate/"
 STALE = timedelta(minutes=30)  # RDS writes its log away every five minutes
 NIGHTLY = timedelta(hours=24)  # a window as long must hold the end of a nightly backup
@@ -132,7 +133,7 @@ def backups(look: Look) -> Result:
 
 
 def _ends(look: Look) -> list[dict[str, Any]]:
-    """Return what ends when: certificates that customers meet, server certificates of the databases; the first first."""
+    """Return what ends when: certificates that customers meet, server certificates and passwords of the databases; the first first."""
     frames = {name: frame for name in ("distribution", "certificates") if (frame := look.facts[name].frame) is not None}
     rows = [{"what": f"certificate of {one.domain}", "where": one.region, "ends": one.not_after, "renewal": one.renewal}
             for one in frontend_story.served(frames)]  # fmt: skip
@@ -140,6 +141,10 @@ def _ends(look: Look) -> list[dict[str, Any]]:
     rows += [] if instances is None else [
         {"what": f"server certificate of {one.instance}", "where": "RDS", "ends": one.certificate_until, "renewal": ""}
         for one in instances.itertuples() if one.certificate_until == one.certificate_until
+    ]  # fmt: skip
+    roles = look.facts["role_ends"].frame if "role_ends" in look.facts else None
+    rows += [] if roles is None else [
+        {"what": f"password of {one.role}", "where": "PostgreSQL", "ends": one.ends, "renewal": ""} for one in roles.itertuples()
     ]  # fmt: skip
     for row in rows:
         row["days"] = (row["ends"] - look.run.now).total_seconds() / 86_400
@@ -152,18 +157,26 @@ def expiry_items(look: Look) -> list[Item]:
         if row["days"] < frontend_story.WARN_DAYS:
             verdict = Verdict.CRITICAL if row["days"] < frontend_story.CRITICAL_DAYS else Verdict.WARN
             when = f"ends in {row['days']:.0f} days" if row["days"] >= 0 else f"ended {local(row['ends'], look.window)}"
-            step = Next(REMEDIATE + "reboot-database") if row["where"] == "RDS" else Next(INVESTIGATE + "slow-frontend")
-            found.append(Item(verdict, f"{row['what']} {when}", step))
+            found.append(
+                Item(verdict, f"{row['what']} {when}", Next(_SHOWS.get(row["where"], INVESTIGATE + "slow-frontend")))
+            )
     return found
 
 
 def expiry(look: Look) -> Result:
     """Show what expires, the first first."""
-    title, fact = HEADINGS["expiry"][0], look.facts["certificates"]
-    rows, due = _ends(look), expiry_items(look)
-    sight, reason = (Sight(fact.sight), fact.error.what) if fact.error else (Sight.COMPLETE, "")
+    title, rows, due = HEADINGS["expiry"][0], _ends(look), expiry_items(look)
+    silent = [
+        look.facts[name]
+        for name in ("certificates", "instances", "role_ends")
+        if name in look.facts and look.facts[name].error
+    ]
+    reason = listed([f"{fact.name.replace('_', ' ')}: {fact.error.what}" for fact in silent if fact.error])
+    sight = (
+        Sight.COMPLETE if not silent else Sight(silent[0].sight) if silent[0].name == "certificates" else Sight.PARTIAL
+    )
     if not rows:
-        return Result("expiry", title, Verdict.OK, "No certificate in use was found.", sight, reason)
+        return Result("expiry", title, Verdict.OK, "Nothing that ends some day was found.", sight, reason)
     sentence = (
         listed([item.text for item in due])
         or f"Nothing ends within {frontend_story.WARN_DAYS} days; the first is the {rows[0]['what']}, in {rows[0]['days']:.0f} days"

@@ -22,7 +22,7 @@ from opslib.runbooks.daily_due import Item
 from opslib.runbooks.daily_lines import WORST, Line, Look
 from opslib.runbooks.first_look_story import Story
 from opslib.runbooks.next_step import INVESTIGATE, runbook_of
-from opslib.sources import alarms, amplify, certificates, cloudfront, ecs, elasticache, metrics, rds, route53
+from opslib.sources import alarms, amplify, certificates, cloudfront, ecs, elasticache, metrics, postgres, rds, route53
 from opslib.sources.metric_queries import table
 from opslib.window import Window
 
@@ -42,12 +42,12 @@ def report(run: Run) -> Result:
     """
     window = run.window_or("24h")
     earlier = {"last_run": partial(last_run.answer, run, NAME)} if run.folder or run.replayed else {}
-    facts = run.facts(deadline_s=DEADLINE_SECONDS, **_fetches(run, window), **earlier)
+    facts = run.facts(deadline_s=DEADLINE_SECONDS, **fetches(run, window), **earlier)
     run.usd += 0.0 if run.replayed else sum(
         float(fact.frame.attrs.get("usd", 0.0)) for name, fact in facts.items() if name.startswith("metrics") and fact.frame is not None
     )  # fmt: skip
-    look = _look(run, window, facts)
-    lines = look.lines()
+    look = looked(run, window, facts)
+    lines = sorted(look.lines(), key=lambda line: WORST.index(line.verdict))
     items = sorted(
         [
             *_of_components(look, lines),
@@ -60,7 +60,8 @@ def report(run: Run) -> Result:
     return run.record(_told(look, lines, items))
 
 
-def _fetches(run: Run, window: Window) -> dict[str, Callable[[], pd.DataFrame]]:
+def fetches(run: Run, window: Window) -> dict[str, Callable[[], pd.DataFrame]]:
+    """Return what to ask for, each under the name that it is kept by."""
     env = run.environment
     whole = Window(window.start - BEFORE, window.end, window.zone)
     then = Window(whole.start - WEEK, whole.end - WEEK, window.zone)
@@ -82,11 +83,11 @@ def _fetches(run: Run, window: Window) -> dict[str, Callable[[], pd.DataFrame]]:
         "distribution": partial(cloudfront.distribution, env),
         "health": partial(route53.health_checks, env),
         "certificates": partial(certificates.certificates, env),
-        **(jobs.fetches(run, window) if env.database else {}),
+        **({**jobs.fetches(run, window), "role_ends": partial(postgres.role_ends, env)} if env.database else {}),
     }
 
 
-def _look(run: Run, window: Window, facts: Mapping[str, Fact]) -> Look:
+def looked(run: Run, window: Window, facts: Mapping[str, Fact]) -> Look:
     """Rank what is off in the last hour as a first look does, over the one frame that was fetched."""
     recent = Window(max(window.start, window.end - RECENT), window.end, window.zone)
     known = {"metrics_yesterday": Fact("metrics_yesterday"), "errors": Fact("errors"), **facts}
@@ -200,7 +201,8 @@ def _tiles(look: Look, items: list[Item], rows: pd.DataFrame) -> dict[str, str]:
     failed = "–" if look.jobs is None else f"{int(look.jobs.jobs['failed'].sum()):,}"
     shown = {"to do · 要対応": str(len(items)), "alarms on · 発報中": on, "failed runs · 失敗ジョブ": failed}
     if "last_run" in look.facts:
-        shown["since the last run · 前回から"] = last_run.changed(look.facts["last_run"], rows, look.window)
+        since, said = last_run.changed(look.facts["last_run"], rows, look.window)
+        shown[f"{since} · 前回から"] = said
     return shown
 
 

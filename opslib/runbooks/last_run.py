@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opslib import frames
-from opslib.checks.wording import counted, local
+from opslib.checks.wording import counted, listed, local
 from opslib.config import reports_folder
 from opslib.errors import OpsError
 
@@ -53,14 +53,14 @@ def _summary(folder: Path) -> dict[str, Any]:
     return summary if isinstance(summary, dict) and (folder / "data" / "components.csv").is_file() else {}
 
 
-def changed(fact: Fact, rows: pd.DataFrame, window: Window) -> str:
-    """Return in a few words what is new since the last run: components whose verdict is another one."""
+def changed(fact: Fact, rows: pd.DataFrame, window: Window) -> tuple[str, str]:
+    """Return since when, and in a few words what is new: the components whose verdict is another one."""
     before = fact.frame
     if before is None:
-        return "not known"
+        return "since the last run", "not known"
     if not before.attrs.get("now"):
-        return "first run · 初回"
+        return "since the last run", "first run · 初回"
     then = dict(zip(before["component"], before["verdict"], strict=True))
     other = [row.component for row in rows.itertuples() if then.get(row.component, row.verdict) != row.verdict]
-    said = f"{counted(len(other), 'change')}: {', '.join(other[:3])}" if other else "no change"
-    return f"{said} (run of {local(datetime.fromisoformat(before.attrs['now']), window)})"
+    said = f"{counted(len(other), 'change')}: {listed(other, 3)}" if other else "no change"
+    return f"since the run of {local(datetime.fromisoformat(before.attrs['now']), window)}", said

@@ -84,6 +84,18 @@ def standbys(environment: Environment) -> pd.DataFrame:
     return _seen(environment, "pg_standbys")
 
 
+def role_ends(environment: Environment) -> pd.DataFrame:
+    """Return the roles whose password ends some day, the first to end first (queries/pg_role_ends.sql).
+
+    Columns: role str; ends datetime64[ns, UTC]. attrs: problems. Raises DatabaseError.
+    """
+    import pandas as pd
+
+    frame = _seen(environment, "pg_role_ends")
+    frame["ends"] = pd.to_datetime(frame["ends"], utc=True).astype("datetime64[ns, UTC]")
+    return frame
+
+
 def replica_lag(environment: Environment) -> pd.DataFrame:
     """Return how far the replica is behind, by the positions of both in the log (queries/pg_position.sql).
 
