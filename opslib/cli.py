@@ -11,6 +11,7 @@ from typing import NoReturn
 import click
 
 from opslib.cli_account import doctor, init
+from opslib.cli_alerts import alerts
 from opslib.cli_changes import apply, journal, near, pairs, plan, say_result
 from opslib.cli_changes import env_option as _env
 from opslib.cli_changes import given_option as _given
@@ -52,7 +53,7 @@ def commands() -> None:
     """Runbooks for one web application on AWS: interactive, headless, and always a record."""
 
 
-for _command in (sandbox, plan, apply, journal, incident, init, doctor):
+for _command in (sandbox, plan, apply, journal, incident, init, doctor, alerts):
     commands.add_command(_command)
 _no_browser = click.option("--no-browser", is_flag=True, help="Only print the address.")
 

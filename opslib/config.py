@@ -97,6 +97,14 @@ class Frontend(_Strict):
     branch: str = "main"
 
 
+class Alerts(_Strict):
+    """What the alarms of an environment need to be told beside its resources."""
+
+    thresholds: dict[str, float] = Field(default_factory=dict)  # by the alarm's name without the environment's
+    job_log_groups: tuple[str, ...] = ()  # where the workers say that a job failed
+    job_failed: str = '{ $.level = "error" && $.message = "job failed*" }'  # the filter pattern of such a line
+
+
 class Environment(_Strict):
     """One environment: an AWS account and region, and what of the application runs there."""
 
@@ -117,6 +125,7 @@ class Environment(_Strict):
     cdn: Cdn | None = None
     frontend: Frontend | None = None
     health_checks: dict[str, str] = Field(default_factory=dict)  # what it checks: health check id
+    alerts: Alerts = Alerts()
     change_role: str = ""  # ARN of the role that applies plans; empty: the role that reads
     lock_bucket: str = ""  # where plans of several machines exclude each other
     incident_bucket: str = ""  # where closed incident records go
@@ -250,7 +259,7 @@ def _validated(values: dict[str, Any], *, name: str, origin: str) -> Environment
         )  # a typo is why another is missing
         key = ".".join(str(part) for part in first["loc"])
         sections: dict[str, type[BaseModel]] = {
-            "database": Database, "services": Services, "load_balancer": LoadBalancer, "cache": Cache, "cdn": Cdn, "frontend": Frontend,
+            "database": Database, "services": Services, "load_balancer": LoadBalancer, "cache": Cache, "cdn": Cdn, "frontend": Frontend, "alerts": Alerts,
         }  # fmt: skip
         section = sections.get(str(first["loc"][0]), Environment)
         fix = _remedy(first["type"], key=key, allowed=[field for field in section.model_fields if field != "name"])

@@ -124,6 +124,7 @@ def _environment(directory: Path, clock: str, postgres_port: int, replica_port: 
         "cdn": {"distribution": "E2SHOPEXAMPLE1", "domain": "www.shop.example"},
         "frontend": {"app": "d2shopexample", "branch": "main"},
         "health_checks": {"www.shop.example": "7a1c6c1e-5b1f-4f0e-9a54-shopexample1"},
+        "alerts": {"job_log_groups": ["/shop/worker", "/shop/batch"]},
         "change_role": f"arn:aws:iam::{ACCOUNT}:role/shop-change",
         "lock_bucket": LOCKS,
         "incident_bucket": INCIDENTS,

@@ -26,6 +26,7 @@ class Stub:
         self.secrets: list[str] = [""]
         self.reads = 0
         self.queued: list[dict[str, Any]] = []
+        self.build: dict[str, float] = {}
         self.over = threading.Event()
         self.url = ""
 
@@ -58,6 +59,19 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(status, b"ok", headers)
 
     def do_GET(self) -> None:
+        if "/jobs/" in self.path:
+            about = {
+                "jobArn": "a",
+                "jobId": "7",
+                "commitId": "c",
+                "commitMessage": "m",
+                "commitTime": 1,
+                "status": "SUCCEED",
+                "jobType": "RELEASE",
+            }
+            known = {"job": {"summary": {**about, **self.stub.build}, "steps": []}}
+            self._answer(200 if self.stub.build else 500, json.dumps(known).encode())
+            return
         self._answer(200, b"the end of a redirect")
 
     def _aws(self, target: str, asked: dict[str, Any]) -> None:

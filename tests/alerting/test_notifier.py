@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 import shlex
+import subprocess
 import sys
 import urllib.parse
 from collections.abc import Iterator
@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from opslib import display
-from opslib.alerting import notifier
-from opslib.alerting.notifier import Undelivered, handler, parse
+from opslib.alerting import messages, notifier, template
+from opslib.alerting.messages import parse
+from opslib.alerting.notifier import Undelivered, handler
 from opslib.sources.alarms import _NAMED
 from tests.alerting.stub import ARN, Stub, serving
 
@@ -82,12 +83,14 @@ def event(kind: str, source: str, detail: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def test_it_needs_the_standard_library_alone() -> None:
-    tree = ast.walk(ast.parse(Path(notifier.__file__).read_text()))
-    names = {n.names[0].name for n in tree if isinstance(n, ast.Import)}
-    tree = ast.walk(ast.parse(Path(notifier.__file__).read_text()))
-    names |= {str(n.module) for n in tree if isinstance(n, ast.ImportFrom)}
-    assert {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) == {"boto3", "botocore"}
+def test_the_zip_runs_by_itself_on_the_standard_library(tmp_path: Path) -> None:
+    file = tmp_path / "notifier.zip"
+    file.write_bytes(template.archive())
+    code = f"import sys; sys.path[:0] = [{str(file)!r}]; from opslib.alerting import notifier; print(notifier.__file__, *sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
+    where, *loaded = done.stdout.split()
+    assert where.startswith(str(file)) and {name.partition(".")[0] for name in loaded} <= {*sys.stdlib_module_names, "opslib", "__main__"}  # fmt: skip
+    assert template.archive() == template.archive()
 
 
 def test_an_alarm_in_slack_says_verdict_numbers_links_and_command(sink: Any) -> None:
@@ -146,15 +149,15 @@ def test_the_link_to_the_logs_is_what_the_console_reads() -> None:
     text = urllib.parse.unquote(urllib.parse.unquote(links["Logs"].split("#logsV2:logs-insights")[1].replace("$", "%")))
     pos = [len("?queryDetail=")]
     asked = decoded(text)
-    assert asked["source"] == ["/shop/api", "/a b"] and asked["editorString"] == notifier.QUERY
+    assert asked["source"] == ["/shop/api", "/a b"] and asked["editorString"] == messages.QUERY
     assert (asked["start"], asked["end"], asked["timeType"]) == ("2026-11-02T01:23:12.000Z", "2026-11-02T02:03:12.000Z", "ABSOLUTE")  # fmt: skip
     pos = [0]
     graph = decoded(links["Metric"].split("metricsV2:graph=")[1])
     assert graph["metrics"] == [["AWS/RDS", "CPUUtilization", "DBInstanceIdentifier", "shop-db"]]
     # known from public sources, byte by byte
-    assert notifier._quoted(
+    assert messages._quoted(
         "?queryDetail="
-        + notifier._quoted(notifier.jsurl({"source": ["/application/sample1"]}).replace("*", "\0")).replace("%00", "*")
+        + messages._quoted(messages.jsurl({"source": ["/application/sample1"]}).replace("*", "\0")).replace("%00", "*")
     ).replace("%2A", "*").replace("%", "$") == (
         "$3FqueryDetail$3D$257E$2528source$257E$2528$257E$2527*2Fapplication*2Fsample1$2529$2529"
     )
@@ -394,9 +397,19 @@ def test_a_heartbeat_reads_the_secret_and_disturbs_nobody(sink: Any, capsys: pyt
     assert stub.got[0][1] == {"routing_key": KEY, "event_action": "resolve", "dedup_key": "ops.heartbeat"}
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(line["Sink"], line["Kind"], line["Told"]) for line in lines] == [
-        ("slack", "heartbeat", 1),
-        ("pagerduty", "heartbeat", 1),
+        ("slack", "heartbeat ops-critical", 1),
+        ("pagerduty", "heartbeat ops-critical", 1),
     ]
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_the_time_of_a_build_becomes_a_metric_and_never_a_failure(answers: bool, sink: Any, capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    stub = sink("pagerduty")
+    stub.build = {"startTime": 1_793_000_000, "endTime": 1_793_000_912} if answers else {}
+    handler(event("Amplify Deployment Status Change", "aws.amplify", EVENTS[1][2]))
+    assert stub.got[0][0] == "/v2/change/enqueue"
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["App"], line["Branch"], line["BuildSeconds"]) for line in lines if "BuildSeconds" in line] == [("d2", "main", 912)] * answers  # fmt: skip
 
 
 def test_the_sandbox_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,187 @@
+"""The template of how alerts reach people: topics, a notifier a sink, queues for what was not delivered, and their watch.
+
+One stack an account and region. What watches Slack's path acts on PagerDuty's and the reverse.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from opslib.alerting.alarms import ALERTS, CRITICAL, metric_alarm, table
+from opslib.config import Environment
+
+HTTP_S, TIMEOUT_S, KEPT_DAYS = (
+    8,
+    45,
+    90,
+)  # the notifier's budget; of the function, with room for a late end and the secret
+SINKS = {
+    "Slack": (("Alerts", "Critical"), CRITICAL),
+    "PagerDuty": (("Critical",), ALERTS),
+}  # topics; where its failure is told
+TOPICS = {"Alerts": "ops-alerts", "Critical": "ops-critical"}
+SECRET = r"^arn:aws:(secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:.+|ssm:[a-z0-9-]+:[0-9]{12}:parameter/.+)$"
+_RUNBOOK = "2-investigate/first-look"
+
+
+def delivery(environment: Environment, *, code: str) -> dict[str, Any]:
+    """Return the template for an environment's account; `code` is the default key of the notifier's zip in S3.
+
+    The code is 20 kB, five times what a template should hold inline, and twice: it comes from S3 by its content's name.
+    """
+    secret = {"Type": "String", "AllowedPattern": SECRET}
+    resources: dict[str, Any] = {**_topics(), "RulesUndelivered": queue(), "RulesUndeliveredPolicy": queue_policy("RulesUndelivered", "events")}  # fmt: skip
+    for sink in SINKS:
+        resources |= _sink(sink, environment)
+    resources |= {"Heartbeat": _heartbeat(), **_watch(environment)}
+    return {
+        "AWSTemplateFormatVersion": "2010-09-09",
+        "Description": f"How alerts reach Slack and PagerDuty ({environment.name}); made by opslib alerts template",
+        "Parameters": {
+            "CodeBucket": {"Type": "String", "AllowedPattern": "^[a-z0-9][a-z0-9.-]{2,62}$", "Description": "A bucket of this region, with notifier.zip under CodeKey"},
+            "CodeKey": {"Type": "String", "Default": code},
+            "SlackSecret": {**secret, "Description": "ARN of the secret or parameter with the webhook's address"},
+            "PagerDutySecret": {**secret, "Description": "ARN of the secret or parameter with the routing key"},
+        },
+        "Resources": resources,
+        "Outputs": {name: {"Value": {"Ref": name}} for name in TOPICS},
+    }  # fmt: skip
+
+
+def queue() -> dict[str, Any]:
+    """Return a queue for what was not delivered, kept two weeks, also when the stack goes."""
+    kept = {"MessageRetentionPeriod": 1_209_600, "SqsManagedSseEnabled": True}
+    return {"Type": "AWS::SQS::Queue", "DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain", "Properties": kept}
+
+
+def queue_policy(name: str, service: str) -> dict[str, Any]:
+    """Return the permission of SNS or EventBridge, for this account, to leave messages in a queue."""
+    said = _allow(service, "sqs:SendMessage", _arn(name)) | {"Condition": {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}}  # fmt: skip
+    return {"Type": "AWS::SQS::QueuePolicy", "Properties": {"Queues": [{"Ref": name}], "PolicyDocument": _policy(said)}}
+
+
+def target(name: str, to: Any, failed: str, **more: Any) -> dict[str, Any]:
+    """Return a rule's target: a day of tries, then its queue."""
+    retry = {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": 86_400}
+    return {"Id": name, "Arn": to, "RetryPolicy": retry, "DeadLetterConfig": {"Arn": _arn(failed)}, **more}
+
+
+def queue_alarm(name: str, label: str, environment: Environment, topic: Any) -> dict[str, Any]:
+    """Return the alarm on a queue that holds anything: something was not delivered."""
+    row = {
+        "ns": "AWS/SQS", "metric": "ApproximateNumberOfMessagesVisible", "stat": "Maximum", "op": ">", "threshold": 0, "m": 1, "n": 1,
+        "missing": "notBreaching", "severity": "error", "runbook": _RUNBOOK, "say": f"Something was not delivered: {label}.",
+    }  # fmt: skip
+    return _alarm(f"{environment.name}-{label}", row, {"QueueName": {"Fn::GetAtt": [name, "QueueName"]}}, environment, topic)  # fmt: skip
+
+
+def _topics() -> dict[str, Any]:
+    """Two topics under a key of our own: with AWS's, alarms and rules could not publish, and only their history would tell."""
+    root = {"Sid": "Account", "Effect": "Allow", "Principal": {"AWS": {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:root"}}, "Action": "kms:*", "Resource": "*"}  # fmt: skip
+    services = [_allow(name, ["kms:Decrypt", "kms:GenerateDataKey*"], "*") for name in ("cloudwatch", "events")]
+    key = {"Description": "Topics of alerts", "EnableKeyRotation": True, "KeyPolicy": _policy(root, *services)}
+    found: dict[str, Any] = {"Key": {"Type": "AWS::KMS::Key", "DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain", "Properties": key}}  # fmt: skip
+    for name, called in TOPICS.items():
+        own = {"ArnLike": {"aws:SourceArn": {"Fn::Sub": "arn:aws:cloudwatch:${AWS::Region}:${AWS::AccountId}:alarm:*"}}}
+        said = [_allow("cloudwatch", "sns:Publish", {"Ref": name}) | {"Condition": own}, _allow("events", "sns:Publish", {"Ref": name})]  # fmt: skip
+        found[name] = {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": called, "KmsMasterKeyId": {"Ref": "Key"}}}
+        found[f"{name}Policy"] = {"Type": "AWS::SNS::TopicPolicy", "Properties": {"Topics": [{"Ref": name}], "PolicyDocument": _policy(*said)}}  # fmt: skip
+    return found
+
+
+def _sink(sink: str, environment: Environment) -> dict[str, Any]:
+    """The function of one sink, all by itself: what harms it harms no other."""
+    called, topics = f"ops-notify-{sink.lower()}", SINKS[sink][0]
+    groups = ",".join(name for name in environment.log_groups if "*" not in name)
+    variables = {
+        "SINK": sink.lower(), "SECRET": {"Ref": f"{sink}Secret"}, "ENVIRONMENT": environment.name, "LOG_GROUPS": groups, "FAILED": {"Ref": f"{sink}Failed"},
+    }  # fmt: skip
+    function = {
+        "FunctionName": called, "Runtime": "python3.13", "Architectures": ["arm64"], "Handler": "opslib.alerting.notifier.handler", "MemorySize": 256, "Timeout": TIMEOUT_S,
+        "Code": {"S3Bucket": {"Ref": "CodeBucket"}, "S3Key": {"Ref": "CodeKey"}}, "Role": _arn(f"{sink}Role"), "ReservedConcurrentExecutions": 5,
+        "Environment": {"Variables": variables}, "LoggingConfig": {"LogGroup": {"Ref": f"{sink}Logs"}},
+    }  # fmt: skip
+    invoke = {
+        "FunctionName": {"Ref": f"{sink}Function"}, "Qualifier": "$LATEST", "MaximumRetryAttempts": 2, "MaximumEventAgeInSeconds": 21_600,
+        "DestinationConfig": {"OnFailure": {"Destination": _arn(f"{sink}Failed")}},
+    }  # fmt: skip
+    found: dict[str, Any] = {
+        f"{sink}Logs": {"Type": "AWS::Logs::LogGroup", "DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain", "Properties": {"LogGroupName": f"/aws/lambda/{called}", "RetentionInDays": KEPT_DAYS}},
+        f"{sink}Failed": queue(), f"{sink}Undelivered": queue(), f"{sink}UndeliveredPolicy": queue_policy(f"{sink}Undelivered", "sns"),
+        f"{sink}Role": _role(sink), f"{sink}Function": {"Type": "AWS::Lambda::Function", "Properties": function},
+        f"{sink}Retries": {"Type": "AWS::Lambda::EventInvokeConfig", "Properties": invoke},
+    }  # fmt: skip
+    if sink == "PagerDuty":  # every deploy, as a change; no topic brings it
+        found["PagerDutyFromRules"] = _invoked(sink, "events", {"Fn::Sub": "arn:aws:events:${AWS::Region}:${AWS::AccountId}:rule/*"})  # fmt: skip
+    for topic in topics:
+        subscribed = {"TopicArn": {"Ref": topic}, "Protocol": "lambda", "Endpoint": _arn(f"{sink}Function"), "RedrivePolicy": {"deadLetterTargetArn": _arn(f"{sink}Undelivered")}}  # fmt: skip
+        found[f"{sink}From{topic}"] = _invoked(sink, "sns", {"Ref": topic})
+        found[f"{sink}On{topic}"] = {"Type": "AWS::SNS::Subscription", "DependsOn": f"{sink}UndeliveredPolicy", "Properties": subscribed}  # fmt: skip
+    return found
+
+
+def _role(sink: str) -> dict[str, Any]:
+    """What a notifier may do: read its own secret, write its own log, leave what failed; PagerDuty's asks how long builds took."""
+    may = [
+        {"Effect": "Allow", "Action": ["logs:CreateLogStream", "logs:PutLogEvents"], "Resource": _arn(f"{sink}Logs")},
+        {"Effect": "Allow", "Action": ["secretsmanager:GetSecretValue", "ssm:GetParameter"], "Resource": {"Ref": f"{sink}Secret"}},
+        {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": _arn(f"{sink}Failed")},
+    ]  # fmt: skip
+    builds = {"Effect": "Allow", "Action": "amplify:GetJob", "Resource": {"Fn::Sub": "arn:aws:amplify:${AWS::Region}:${AWS::AccountId}:apps/*/branches/*/jobs/*"}}  # fmt: skip
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    policy = {"PolicyName": "notify", "PolicyDocument": _policy(*may, *([builds] if sink == "PagerDuty" else []))}
+    return {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": _policy(trust), "Policies": [policy]}}
+
+
+def _heartbeat() -> dict[str, Any]:
+    """Every 15 minutes through rule, topic, subscription, function and secret; nobody is disturbed."""
+    beat = json.dumps({"source": "ops.drill", "detail-type": "heartbeat"})
+    targets = [target(called, {"Ref": name}, "RulesUndelivered", Input=beat) for name, called in TOPICS.items()]
+    return {"Type": "AWS::Events::Rule", "Properties": {"ScheduleExpression": "rate(15 minutes)", "State": "ENABLED", "Targets": targets}}  # fmt: skip
+
+
+def _watch(environment: Environment) -> dict[str, Any]:
+    """The alarms on the alerting itself, each on the path that it is not about."""
+    found = {"RulesUndeliveredAlarm": queue_alarm("RulesUndelivered", "alerting-rules-undelivered", environment, ALERTS)}  # fmt: skip
+    lambdas = [row for row in table()["recommended"] if row["ns"] == "AWS/Lambda" and "left_out" not in row]
+    for sink, (topics, other) in SINKS.items():
+        low = sink.lower()
+        for kind in ("Failed", "Undelivered"):
+            found[f"{sink}{kind}Alarm"] = queue_alarm(f"{sink}{kind}", f"alerting-{low}-{kind.lower()}", environment, other)  # fmt: skip
+        for row in lambdas:
+            found[f"{sink}{row['metric']}Alarm"] = _alarm(f"{environment.name}-alerting-{low}-{row['metric'].lower()}", row, {"FunctionName": {"Ref": f"{sink}Function"}}, environment, other)  # fmt: skip
+        for topic in topics:
+            row = {
+                "ns": "Ops/Alerting", "metric": "Told", "stat": "Sum", "period": 900, "op": "<", "threshold": 1, "m": 3, "n": 3, "missing": "breaching",
+                "severity": "error", "runbook": _RUNBOOK, "say": f"No heartbeat comes through {TOPICS[topic]} to {sink}: alerts would not, either.",
+            }  # fmt: skip
+            found[f"{sink}{topic}HeartbeatAlarm"] = _alarm(f"{environment.name}-alerting-{low}-heartbeat-{TOPICS[topic]}", row, {"Sink": low, "Kind": f"heartbeat {TOPICS[topic]}"}, environment, other)  # fmt: skip
+    for topic, other in (("Alerts", CRITICAL), ("Critical", ALERTS)):
+        row = {
+            "ns": "AWS/SNS", "metric": "NumberOfNotificationsFailedToRedriveToDlq", "stat": "Sum", "op": ">", "threshold": 0, "m": 1, "n": 1,
+            "missing": "notBreaching", "severity": "error", "runbook": _RUNBOOK, "say": f"Alerts of {TOPICS[topic]} are lost: not even their queue takes them.",
+        }  # fmt: skip
+        found[f"{topic}LostAlarm"] = _alarm(f"{environment.name}-alerting-{TOPICS[topic]}-lost", row, {"TopicName": TOPICS[topic]}, environment, other)  # fmt: skip
+    return found
+
+
+def _alarm(name: str, row: dict[str, Any], dimensions: dict[str, Any], environment: Environment, topic: Any) -> dict[str, Any]:  # fmt: skip
+    return {"Type": "AWS::CloudWatch::Alarm", "Properties": metric_alarm(name, row, dimensions, environment.name, topic)}  # fmt: skip
+
+
+def _invoked(sink: str, service: str, source: Any) -> dict[str, Any]:
+    given = {"Action": "lambda:InvokeFunction", "FunctionName": {"Ref": f"{sink}Function"}, "Principal": f"{service}.amazonaws.com", "SourceArn": source}  # fmt: skip
+    return {"Type": "AWS::Lambda::Permission", "Properties": given}
+
+
+def _allow(service: str, action: str | list[str], resource: Any) -> dict[str, Any]:
+    return {"Effect": "Allow", "Principal": {"Service": f"{service}.amazonaws.com"}, "Action": action, "Resource": resource}  # fmt: skip
+
+
+def _policy(*statements: dict[str, Any]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def _arn(name: str) -> dict[str, Any]:
+    return {"Fn::GetAtt": [name, "Arn"]}

@@ -1,0 +1,212 @@
+"""What a record of SNS or EventBridge says, for the notifier: read without ever failing; standard library alone.
+
+What is not understood is an alert, too, and nothing of a record becomes anything but text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shlex
+import urllib.parse
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+BEFORE, AFTER = timedelta(minutes=30), timedelta(minutes=10)  # the window of links and commands, around the change
+QUERY = 'fields @timestamp, service, request_id, error.kind, message | filter level = "error" | sort @timestamp desc | limit 200'
+_LINE = re.compile(
+    r"(?:\A|\s)severity=(critical|error|warning|info) runbook=([\w-]+(?:/[\w-]+)?)(?: env=([\w-]+))?\s*\Z", re.ASCII
+)
+_HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ud800-\udfff\ufeff]")
+_OF_RESOURCE = {"slow-database": ("instance", "DBInstanceIdentifier"), "failing-service": ("service", "ServiceName")}
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One thing to tell. `state` is ALARM, OK, INSUFFICIENT_DATA or INFO; `key` is the same for trouble and its end."""
+
+    id: str
+    kind: str  # alarm, deploy, event, heartbeat, unknown
+    title: str
+    key: str
+    at: datetime
+    state: str = "ALARM"
+    severity: str = "error"
+    detail: str = ""
+    facts: tuple[tuple[str, str], ...] = ()
+    links: tuple[tuple[str, str], ...] = ()  # words, address
+    command: str = ""
+    build: tuple[str, str, str] | None = None  # app, branch and job of an Amplify build that ended
+
+
+def parse(record: Any) -> Alert:
+    """Return what a record says; never raises, and nothing of the record becomes anything but text."""
+    wrapped = _dict(_dict(record).get("Sns"))
+    raw = wrapped.get("Message") if wrapped else record
+    body, text = raw, raw if isinstance(raw, str) else json.dumps(raw, ensure_ascii=False, default=str)
+    if isinstance(raw, str):
+        try:
+            body = json.loads(raw)
+        except (ValueError, RecursionError):
+            body = None
+    given = str(wrapped.get("MessageId") or _dict(body).get("id") or "")
+    found = given or hashlib.sha256(text.encode(errors="replace")).hexdigest()[:32]
+    plain = Alert(
+        found, "unknown", clean(wrapped.get("Subject") or "Message that cannot be read", 150), f"sns:{found}",
+        _time(wrapped.get("Timestamp")), detail=clean(text, 2000), facts=(("topic", clean(wrapped.get("TopicArn") or "none", 200)),),
+    )  # fmt: skip
+    try:
+        return _keyed(_read(_dict(body), plain))
+    except Exception as error:  # a shape that nobody thought of is told as it came
+        return _keyed(replace(plain, detail=clean(f"{type(error).__name__} while reading: {text}", 2000)))
+
+
+def _read(body: dict[str, Any], plain: Alert) -> Alert:
+    if body.get("AlarmName") and body.get("NewStateValue"):
+        return _alarm(body, plain)
+    if body.get("source") == "ops.drill" and body.get("detail-type") == "heartbeat":
+        topic = plain.facts[0][1].rpartition(":")[2]
+        return replace(plain, kind="heartbeat", title=f"heartbeat {topic}", state="INFO", severity="info", key="ops.heartbeat")  # fmt: skip
+    return _event(body, plain) if body.get("detail-type") else plain
+
+
+def _alarm(body: dict[str, Any], plain: Alert) -> Alert:
+    name, trigger = str(body["AlarmName"]), _dict(body.get("Trigger"))
+    arn = str(body.get("AlarmArn") or "")
+    region = arn.split(":")[3] if arn.count(":") > 5 else os.environ.get("AWS_REGION", "")
+    line = _LINE.search(str(body.get("AlarmDescription") or ""))
+    severity, runbook, env = line.groups() if line else ("error", "2-investigate/first-look", None)
+    says = str(body.get("AlarmDescription") or "")[: line.start()] if line else str(body.get("AlarmDescription") or "")
+    state = body["NewStateValue"] if body["NewStateValue"] in {"OK", "ALARM", "INSUFFICIENT_DATA"} else "ALARM"
+    at = _time(body.get("StateChangeTime"), plain.at)
+    env = env or os.environ.get("ENVIRONMENT", "")
+    dimensions = {str(_dict(one).get("name")): str(_dict(one).get("value")) for one in trigger.get("Dimensions") or []}
+    limit = f"{trigger['ComparisonOperator']} {trigger.get('Threshold')}" if trigger.get("ComparisonOperator") else ""
+    facts = {
+        "state": f"{body.get('OldStateValue') or '?'} → {state}", "account": f"{body.get('AWSAccountId', '')} {region}", "environment": env,
+        "metric": " ".join([str(trigger.get("MetricName") or ""), *dimensions.values()]).strip(), "limit": limit,
+    }  # fmt: skip
+    return replace(
+        plain, kind="alarm", title=clean(name, 255), state=state, severity=severity, at=at, key=f"cw:{arn or name}",
+        detail=clean(f"{says.strip()}\n{body.get('NewStateReason') or ''}".strip(), 2000),
+        facts=tuple((key, clean(value, 300)) for key, value in facts.items() if value.strip()),
+        links=_links(name, region, trigger, dimensions, at, env), command=_command(runbook, name, dimensions, at, env),
+    )  # fmt: skip
+
+
+def _event(body: dict[str, Any], plain: Alert) -> Alert:
+    """Read an event of EventBridge: a deploy says how it went, Health says when it is over; all else is an alert."""
+    detail, kind = _dict(body.get("detail")), str(body["detail-type"])
+    drill = "DRILL " if body.get("source") == "ops.drill" else ""
+    resource = next((str(one) for one in body.get("resources") or []), "")
+    status = str(
+        detail.get("jobStatus") or detail.get("eventName") or detail.get("EventID") or detail.get("eventTypeCode") or ""
+    )
+    about = " ".join(
+        str(detail[name]) for name in ("appId", "branchName", "jobId", "SourceIdentifier") if detail.get(name)
+    )
+    title = clean(f"{drill}{kind}: {about or resource.rpartition('/')[2]} {status}", 255)
+    says = (
+        detail.get("reason") or detail.get("Message") or detail.get("eventDescription") or detail.get("stoppedReason")
+    )
+    alert = replace(
+        plain, kind="event", title=title, severity="warning", at=_time(body.get("time"), plain.at), key=f"event:{plain.id}",
+        detail=clean(says if isinstance(says, str) else json.dumps(says or detail, ensure_ascii=False), 2000),
+        facts=(("source", clean(body.get("source"), 100)), ("account", clean(f"{body.get('account', '')} {body.get('region', '')}", 40))),
+    )  # fmt: skip
+    if kind in {"Amplify Deployment Status Change", "ECS Deployment State Change"}:
+        names = [str(detail.get(name) or "") for name in ("appId", "branchName", "jobId")]
+        built = body.get("source") == "aws.amplify" and status in {"SUCCEED", "FAILED"} and all(names)
+        calm_states = {"SUCCEED", "STARTED", "SERVICE_DEPLOYMENT_COMPLETED", "SERVICE_DEPLOYMENT_IN_PROGRESS"}
+        calm: dict[str, Any] = {"state": "INFO", "severity": "info"} if status in calm_states else {"severity": "error"}
+        runbook = "slow-frontend" if kind.startswith("Amplify") else "failing-service"
+        return replace(alert, kind="deploy", build=(names[0], names[1], names[2]) if built else None, command=_command(f"2-investigate/{runbook}", "", {}, alert.at, os.environ.get("ENVIRONMENT", "")), **calm)  # fmt: skip
+    if kind == "AWS Health Event":
+        over = "OK" if detail.get("statusCode") == "closed" else "ALARM"
+        return replace(alert, state=over, key=f"health:{detail.get('eventArn') or plain.id}")
+    return alert
+
+
+def clean(value: Any, most: int) -> str:
+    """Return text of at most `most` characters in which control, bidi and broken characters are shown, not obeyed."""
+    text = _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", str(value or ""))
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _keyed(alert: Alert) -> Alert:
+    long = len(alert.key) > 255
+    return replace(alert, key=f"sha256:{hashlib.sha256(alert.key.encode()).hexdigest()}") if long else alert
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _time(text: Any, other: datetime | None = None) -> datetime:
+    try:
+        found = datetime.fromisoformat(str(text).replace("+0000", "+00:00"))
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+    except ValueError:
+        return other or datetime.now(UTC)
+
+
+def _command(runbook: str, alarm: str, dimensions: Mapping[str, str], at: datetime, env: str) -> str:
+    name = runbook.rpartition("/")[2]
+    given = {"report": alarm} if name == "first-look" else {"window": f"{utc(at - BEFORE)}/{utc(at + AFTER)}"}
+    parameter, dimension = _OF_RESOURCE.get(name, ("", ""))
+    given |= {parameter: dimensions[dimension]} if dimension in dimensions else {}
+    given |= {"env": env} if env else {}
+    return f"opslib open {runbook}" + "".join(f" -p {shlex.quote(clean(f'{k}={v}', 400))}" for k, v in given.items())
+
+
+def _links(name: str, region: str, trigger: Mapping[str, Any], dimensions: Mapping[str, str], at: datetime, env: str) -> tuple[tuple[str, str], ...]:  # fmt: skip
+    if not re.fullmatch(r"[a-z]{2}(-[a-z]+)+-\d", region):
+        return ()
+    home = f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}#"
+    start, end = utc(at - BEFORE, ".000Z"), utc(at + AFTER, ".000Z")
+    found = [("Alarm", f"{home}alarmsV2:alarm/{urllib.parse.quote(name, safe='', errors='replace')}")]
+    if trigger.get("Namespace") and trigger.get("MetricName"):
+        pairs = [text for pair in dimensions.items() for text in pair]
+        graph = {
+            "metrics": [[trigger["Namespace"], trigger["MetricName"], *pairs]],
+            "view": "timeSeries",
+            "region": region,
+            "start": start,
+            "end": end,
+        }
+        found.append(("Metric", f"{home}metricsV2:graph={jsurl(graph)}"))
+    groups = os.environ.get("LOG_GROUPS", "").split(",") if env == os.environ.get("ENVIRONMENT", "") else []
+    if any(groups):
+        asked = {
+            "end": end,
+            "start": start,
+            "timeType": "ABSOLUTE",
+            "tz": "UTC",
+            "editorString": QUERY,
+            "source": groups,
+        }
+        inner = _quoted(jsurl(asked).replace("*", "\0")).replace("%00", "*")  # escaped once; the hex escapes stay
+        found.append(("Logs", f"{home}logsV2:logs-insights" + _quoted(f"?queryDetail={inner}").replace("%2A", "*").replace("%", "$")))  # fmt: skip
+    return tuple((words, link) for words, link in found if len(link) <= 3000)  # a longer one would not open
+
+
+def jsurl(value: Any) -> str:
+    """Return a value as the CloudWatch console writes it into its links."""
+    if isinstance(value, dict):
+        return "~(" + "~".join(key + jsurl(one) for key, one in value.items()) + ")"
+    if isinstance(value, list):
+        return "~(" + ("".join(map(jsurl, value)) or "~") + ")"
+    return "~'" + _quoted(str(value)).replace("%", "*")
+
+
+def _quoted(text: str) -> str:
+    return urllib.parse.quote(text, safe="-_.!", errors="replace").replace("~", "%7E")
+
+
+def utc(moment: datetime, end: str = "Z") -> str:
+    """Return a moment in UTC, to the second."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}{end}"

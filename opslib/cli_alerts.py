@@ -1,0 +1,42 @@
+"""The command line's side of alerts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from opslib.cli_changes import env_option, near
+
+
+@click.group()
+def alerts() -> None:
+    """Alarms as code, and how they reach people."""
+
+
+@alerts.command()
+@env_option
+@click.option("--to", "folder", type=click.Path(path_type=Path, file_okay=False), default=None, help="A folder to write them and notifier.zip into.")  # fmt: skip
+@click.argument("name", default="")
+def template(name: str, env: str, folder: Path | None) -> None:
+    """Print a CloudFormation template of an environment's alerts by its NAME; without one, say which there are."""
+    from opslib import config
+    from opslib.actions.stack_state import LONGEST
+    from opslib.alerting import template as made
+    from opslib.errors import ParameterError
+
+    environment = config.load(env)
+    found = made.templates(environment)
+    if folder:
+        for file in made.write(environment, folder):
+            click.echo(near(file))
+    elif name:
+        if name not in found:
+            raise ParameterError(f"there is no template {name!r}", fix=f"choose {', '.join(found)}")
+        click.echo(made.text(found[name]), nl=False)
+    else:
+        for one, body in found.items():
+            size = len(made.text(body).encode())
+            note = " LONGER THAN A CALL TAKES: give it to CloudFormation from S3" if size > LONGEST else ""
+            click.echo(f"{one:<20} {len(body['Resources']):>4} resources  {size:>6} bytes{note}")
+        click.echo("write them: opslib alerts template --to FOLDER")
