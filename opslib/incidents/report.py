@@ -18,6 +18,7 @@ JAPANESE = {
     "summary": "概要", "event": "出来事",
 }  # fmt: skip
 _SPANS = (("detected", "started"), ("acknowledged", "detected"), ("mitigated", "started"), ("resolved", "started"))
+_OF_CHANGES = {"apply", "verified", "refused", "checked"}
 _OUTCOMES = {"done": "完了", "failed": "失敗", "unknown": "不明", "not done": "未実施"}
 
 
@@ -39,7 +40,7 @@ def english(incident: Incident) -> Document:
         Section("Timeline", columns=("UTC", "event", "evidence"), rows=timeline(incident, UTC, told)),
         Section("Contributing factors", items=_texts(incident, "factor")), Section("Temporary fix", items=_texts(incident, "temporary-fix")),
         Section("Permanent fix", items=_texts(incident, "permanent-fix")),
-        Section("Action items", columns=("what", "owner", "due"), rows=items), _evidence(incident, ("file", "says", "window", "query", "sha256"), "Evidence"),
+        Section("Action items", columns=("what", "owner", "due"), rows=items), _evidence(incident, ("file", "says", "window", "query", "sha256"), "Evidence", "as above"),
         Section("Integrity", text=_proof(incident)),
     )  # fmt: skip
     missing = incident.missing()
@@ -74,7 +75,7 @@ def japanese(incident: Incident) -> Document:
         Section("暫定対応", items=_texts(incident, "temporary-fix", _ja)), Section("恒久対策", items=_texts(incident, "permanent-fix", _ja)),
         Section("再発防止策", columns=("内容", "担当", "期限"), rows=items),
         Section("時系列", columns=(f"時刻({zone_label(zone, incident)})", "内容", "証跡"), rows=timeline(incident, zone, _told_ja)),
-        _evidence(incident, ("ファイル", "内容", "期間", "クエリ", "SHA-256"), "証跡一覧"), Section("改ざん検知", text=_proof(incident)),
+        _evidence(incident, ("ファイル", "内容", "期間", "クエリ", "SHA-256"), "証跡一覧", "同上"), Section("改ざん検知", text=_proof(incident)),
     )  # fmt: skip
     missing = [JAPANESE[kind] for kind in incident.missing()]
     lacks = f"未記入: {'、'.join(missing)}" if missing else ""
@@ -101,9 +102,19 @@ def spans(times: dict[str, Entry]) -> list[tuple[str, str, str]]:
 
 def timeline(incident: Incident, zone: tzinfo, tell: Callable[[Entry], str]) -> tuple[tuple[Cell, ...], ...]:
     """Return moment, event and link to its evidence, in the order of the moments."""
-    shown = [entry for entry in incident.entries if tell(entry)]
+    last = {entry["plan"]: entry["n"] for entry in incident.entries if "plan" in entry and tell(entry)}
+    runs = [entry for entry in incident.entries if entry["event"] == "run" and _applied(entry) in last]
+    pages = {last[_applied(entry)]: entry["pages"] for entry in runs}  # the change tells it, and links the report
+    shown = [
+        {"pages": pages.get(entry["n"], {}), **entry} for entry in incident.entries if tell(entry) and entry not in runs
+    ]
     ordered = sorted(shown, key=lambda entry: (_at(entry), entry["n"]))
     return tuple((f"{_at(entry).astimezone(zone):%m-%d %H:%M:%S}", tell(entry), _link(entry)) for entry in ordered)
+
+
+def _applied(entry: Entry) -> str:
+    """Return the plan that a run of `opslib apply` was for; its notebook ran before the change and ended after it."""
+    return str(entry["parameters"].get("plan", "")) if entry["runbook"].startswith("apply/") else ""
 
 
 def zone_label(zone: tzinfo, incident: Incident) -> str:
@@ -119,7 +130,7 @@ def told(entry: Entry) -> str:
         return f"{kind}: {entry['text']}" if kind in TIMES else entry["text"] if kind == "event" else ""
     if event == "run":
         return f"{entry['runbook']} ({entry['verdict']}): {entry['says']}"
-    if event in {"apply", "verified", "refused", "checked"}:
+    if event in _OF_CHANGES or (event == "result" and entry["outcome"] != "done"):
         return f"change {entry['action']} {entry['target']}: {_change(entry)}"
     if event == "evidence" and not entry.get("query"):
         return f"evidence: {entry['says']}"
@@ -131,10 +142,13 @@ def _told_ja(entry: Entry) -> str:
     if event == "note":
         kind = entry["kind"]
         return f"{JAPANESE[kind]}: {_ja(entry)}" if kind in TIMES else _ja(entry) if kind == "event" else ""
-    if event in {"apply", "verified", "refused", "checked"}:
-        word = {"apply": "変更を開始", "refused": "変更を中止", "checked": "変更の結果を確認"}.get(
-            event, "変更の確認: " + _OUTCOMES.get(entry.get("outcome", ""), "")
-        )
+    if event in _OF_CHANGES or (event == "result" and entry["outcome"] != "done"):
+        word = {
+            "apply": "変更を開始",
+            "refused": "変更を中止",
+            "checked": "変更の結果を確認",
+            "result": f"変更の手順{entry.get('step')}: {_OUTCOMES.get(entry.get('outcome', ''), '')}",
+        }.get(event, "変更の確認: " + _OUTCOMES.get(entry.get("outcome", ""), ""))
         return f"{word} {entry['action']} {entry['target']}"
     if event == "run":
         return f"調査 {entry['runbook']} ({entry['verdict']}): {entry['says']}"
@@ -146,7 +160,7 @@ def _told_ja(entry: Entry) -> str:
 def _change(entry: Entry) -> str:
     told = {
         "apply": f"begun by {entry['by']}, plan {entry['plan'][:8]}", "verified": f"{entry.get('outcome')}: {entry.get('says')}",
-        "refused": f"refused: {entry.get('what')}", "checked": f"looked at by {entry['by']}: {entry.get('says')}",
+        "refused": f"refused: {entry.get('what')}", "result": f"step {entry.get('step')} {entry.get('outcome')}: {entry.get('why')}", "checked": f"looked at by {entry['by']}: {entry.get('says')}",
     }  # fmt: skip
     return told[entry["event"]]
 
@@ -160,19 +174,14 @@ def _link(entry: Entry) -> Cell:
     return str(entry.get("source") or (f"{NAME} {entry['n']}" if entry["event"] != "note" else ""))
 
 
-def _evidence(incident: Incident, columns: tuple[str, ...], title: str) -> Section:
+def _evidence(incident: Incident, columns: tuple[str, ...], title: str, same: str) -> Section:
     found = [entry for entry in incident.entries if entry["event"] == "evidence"]
     pages = [(page, entry) for entry in incident.entries if entry["event"] == "run" for page in entry["pages"].values()]
-    rows: list[tuple[Cell, ...]] = [
-        (
-            Link(entry["file"].rpartition("/")[2], entry["file"]),
-            entry["says"],
-            entry.get("window", ""),
-            _short(entry.get("query", "")),
-            entry["sha256"][:16],
-        )
-        for entry in found
-    ]
+    rows: list[tuple[Cell, ...]] = []
+    for before, entry in zip([{}, *found], found, strict=False):  # the files of one run mostly have one query
+        about = [entry.get(name, "") for name in ("says", "window", "query")]
+        shown = about if about != [before.get(name, "") for name in ("says", "window", "query")] else [same, "", ""]
+        rows.append((Link(entry["file"].rpartition("/")[2], entry["file"]), *map(_short, shown), entry["sha256"][:16]))
     rows += [
         (
             Link({"html": "report", "ipynb": "notebook"}[page["file"].rpartition(".")[2]], page["file"]),

@@ -19,6 +19,7 @@ OPSLIB = str(Path(sys.executable).with_name("opslib"))
 NOTES = (
     ("mitigated", "restart of api completed", ("--source", "opslib journal", "--ja", "apiの再起動が完了")),
     ("resolved", "checkouts as fast as usual", ("--source", "first-look", "--ja", "通常の速度に復帰")),
+    ("summary", "Checkouts waited for a row lock.", ("--ja", "決済が行ロックを待った。")),
     ("impact", "312 of 4,120 checkouts failed in 27 minutes", ("--ja", "27分間で4,120件中312件の決済が失敗")),
     ("factor", "A transaction held a row of stock.", ("--ja", "在庫の行ロックが保持された。")),
     ("temporary-fix", "api was restarted.", ("--ja", "apiを再起動した。")),
@@ -108,6 +109,8 @@ def test_from_an_alarm_to_a_closed_record(live: Sandbox, reports: Path) -> None:
     timeline = page[page.index("Timeline") :]
     places = [timeline.index(said) for said in order]
     assert places == sorted(places), list(zip(order, places, strict=True))
+    assert "apply/restart-service" not in timeline[: timeline.index("incident closed")]  # told by the change, once
+    assert re.search(r'completed: 6 of 6 tasks run[^<]*</td><td><a href="runs/[^"]*_restart-service_', timeline)
     for said in (
         "障害報告書",
         "変更を開始 restart-service api",

@@ -311,6 +311,27 @@ def test_hostile_text_is_text(alone: config.Environment) -> None:
     assert "<img" not in text and not re.search(r"(?<!\\)\]\((?:http|javascript)", text)
 
 
+def test_a_change_that_was_denied_half_way_stands_in_the_timeline(alone: config.Environment) -> None:
+    made, about = store.begin(alone, "denied"), {"plan": "f" * 64, "action": "roll-out-image", "target": "api"}
+    store.enter(made, "apply", at=aws.now(alone), **about)
+    for step, outcome, why in ((1, "done", ""), (2, "not done", "ecs:UpdateService was denied")):
+        store.enter(made, "result", at=aws.now(alone), step=step, outcome=outcome, why=why, **about)
+    found = store.load(alone, made.id)
+    page, japanese = html(report.english(found)), html(report.japanese(found))
+    assert "change roll-out-image api: step 2 not done: ecs:UpdateService was denied" in page and "step 1" not in page
+    assert "変更の手順2: 未実施 roll-out-image api" in japanese
+
+
+def test_evidence_of_one_query_says_it_once(alone: config.Environment, tmp_path: Path) -> None:
+    made = store.begin(alone, "evidence")
+    for name in ("a.csv", "b.csv", "c.csv"):
+        (tmp_path / name).write_text(name)
+        query = "other" if name == "c.csv" else "fields @message"
+        store.attach(made, alone, tmp_path / name, says="look", query=query, window="02:00/03:00 UTC")
+    page = html(report.english(store.load(alone, made.id)))
+    assert page.count("fields @message") == 1 and page.count("as above") == 1 and page.count("02:00/03:00 UTC") == 2
+
+
 def test_a_chain_that_was_cut_while_open_is_found(alone: config.Environment) -> None:
     made = store.begin(alone, "open one")
     store.note(made, alone, "first")
