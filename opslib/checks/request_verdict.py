@@ -28,12 +28,16 @@ def sentence_of(story: Story, *, failed_jobs: Sequence[str]) -> str:
     tail = f"; {later}" if later else ""
     if not story.readable:
         lines = "one line" if len(story.lines) == 1 else f"{len(story.lines)} lines in {seconds_text(story.total_ms)}"
-        return f"{story.what} left {lines}; nothing in them says whether it failed{tail}."
+        return _capital(f"{story.what} left {lines}; nothing in them says whether it failed{tail}.")
     if len(story.lines) == 1 and not story.failed:
         return f"One line of {story.what}, no error: {shortened(story.lines['message'].iloc[0])}{tail}."
     cause = story.cause()
     because = f": {cause}" if cause else ""
-    return f"{_head(story)}{because}{tail}."
+    return _capital(f"{_head(story)}{because}{tail}.")
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _head(story: Story) -> str:

@@ -92,7 +92,7 @@ def test_an_access_line_in_plain_text_says_how_long_it_took() -> None:
     )
     assert told.total_ms == pytest.approx(516.9401) and told.skewed == {}
     assert sentence(told) == (
-        "the request was answered 202 after 517 ms, no error in 3 lines; nova-compute went on for 20.0 s after the answer."
+        "The request was answered 202 after 517 ms, no error in 3 lines; nova-compute went on for 20.0 s after the answer."
     )
     assert "answered 202, no error in 2 lines." in sentence(
         story((0, "api", "status: 202 time: 12 ms"), (0, "api", "INFO x"))
