@@ -174,7 +174,7 @@ def new(name: str) -> None:
 
 
 @commands.command()
-@click.option("--port", default=0, help="0 takes a free one.")
+@click.option("--port", default=0, type=click.IntRange(0, 65535), help="0 takes a free one.")
 @_no_browser
 @click.option("--edit-runbooks", is_flag=True, help="Let notebooks/ be written, for authors.")
 def lab(port: int, no_browser: bool, edit_runbooks: bool) -> None:
