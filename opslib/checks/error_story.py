@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 NEW, GREW, USUAL, FEW = "new", "grew", "usual", "rare"
 FEW_LINES = 5  # an unseen pattern with fewer lines is shown, and raises nobody
 TIMES, SURE = 3.0, 4.0  # grown: three times as many, and four standard deviations of a Poisson count
+MOST_FEWER = 3.0  # an incident writes more lines, too: it must not excuse itself
 PATTERNS_A_KIND = 6  # a kind with more of them names what it is about in words: they are one pattern
 KEY = ["service", "kind", "pattern"]
 
@@ -47,7 +48,9 @@ def read(now: pd.DataFrame, course: pd.DataFrame, baselines: Mapping[str, pd.Dat
         table[name] = (
             pd.Series(table.set_index(KEY).index.map(before).to_numpy(), index=table.index).fillna(0).astype("int64")
         )
-    usual = table[list(named)].max(axis=1) if named else table["lines"]
+    usual = (
+        (table[list(named)] * _fewer(now, baselines)).max(axis=1).round().astype("int64") if named else table["lines"]
+    )
     table["state"] = [
         _state(int(lines), float(expected)) for lines, expected in zip(table["lines"], usual, strict=True)
     ]
@@ -56,6 +59,9 @@ def read(now: pd.DataFrame, course: pd.DataFrame, baselines: Mapping[str, pd.Dat
         table["state"].map({NEW: 0, GREW: 1, FEW: 2, USUAL: 3}),
         table["requests"].where(table["requests"] > 0, table["lines"]),
     )
+    touched = touched.where(
+        table["kind"] != "", touched / 2
+    )  # the named error says more than the access line it ends in
     failing = ~table["level"].isin(FAILING)
     order = pd.DataFrame({"rank": rank, "failing": failing, "touched": -touched, "lines": -table["lines"], "pattern": table["pattern"]})  # fmt: skip
     table = table.loc[order.sort_values(list(order.columns), kind="stable").index].reset_index(drop=True)
@@ -67,6 +73,13 @@ def read(now: pd.DataFrame, course: pd.DataFrame, baselines: Mapping[str, pd.Dat
         )
     ]
     return Story(table, bins, named)
+
+
+def _fewer(now: pd.DataFrame, baselines: Mapping[str, pd.DataFrame]) -> list[float]:
+    """Return how many times as many log lines of any kind the window has as each baseline: at night, and before a log began, fewer can fail."""
+    lines = float(now.attrs.get("scanned", 0))
+    then = [float(frame.attrs.get("scanned", 0)) for frame in baselines.values()]
+    return [min(MOST_FEWER, max(1.0, lines / count)) if lines and count else 1.0 for count in then]
 
 
 def _state(lines: int, expected: float) -> str:

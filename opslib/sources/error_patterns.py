@@ -25,7 +25,7 @@ def totals(run: Run, *, window: Window, groups: Sequence[str]) -> pd.DataFrame:
     """Return how often each pattern of error was written (logs:StartQuery, error_patterns.insights).
 
     Columns: service, kind, level (upper case), pattern, example (a request id) str, empty where lines do not say; lines,
-    requests int64; first datetime64[ns, UTC]. attrs: window, query, usd, problems, note. Raises SourceError, and
+    requests int64; first datetime64[ns, UTC]. attrs: window, query, usd, problems, note, scanned (lines of any kind). Raises SourceError, and
     ParameterError for more than 50 log groups.
     """
     return _asked(run, window, groups, "")
@@ -61,7 +61,9 @@ def _asked(run: Run, window: Window, groups: Sequence[str], by_time: str) -> pd.
     ]
     frame = frames.made(rows, COLUMNS | ({"at": "time"} if by_time else {}))
     problems = [] if answer.complete else [f"{window.text()}: {answer.reason}"]
-    frame.attrs.update(window=window.text(), query=text, usd=answer.usd, problems=problems, note=answer.note())
+    frame.attrs.update(
+        window=window.text(), query=text, usd=answer.usd, problems=problems, note=answer.note(), scanned=answer.scanned
+    )
     return frame
 
 

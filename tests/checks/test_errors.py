@@ -45,6 +45,19 @@ def test_new_grown_usual_and_rare_are_told_apart() -> None:
     assert list(story.patterns["kind"])[:3] == ["A", "B", "E"] and list(story.off["more"]) == [5, 27, 8]
 
 
+def test_a_baseline_with_fewer_lines_of_any_kind_expects_more() -> None:
+    now, before = counts(("B", "b", 17)), counts(("B", "b", 4))
+    now.attrs["scanned"], before.attrs["scanned"] = 30_000, 14_000  # the morning against the night
+    assert list(read(now, NOTHING, {"before": before}).patterns["state"]) == [USUAL]
+    before.attrs["scanned"] = 1  # an incident writes more, too, and must not excuse itself
+    assert list(read(now.assign(lines=90), NOTHING, {"before": before}).patterns["state"]) == [GREW]
+
+
+def test_the_named_error_comes_before_the_access_line_that_it_ends_in() -> None:
+    now = counts(("", "request completed", 65), ("Timeout", "no answer", 61))
+    assert list(read(now, NOTHING, {"before": counts(("x", "x", 1))}).patterns["kind"]) == ["Timeout", ""]
+
+
 def test_without_a_baseline_nothing_is_new() -> None:
     assert not len(read(counts(("A", "a", 90)), NOTHING, {}).off)
 
