@@ -139,7 +139,11 @@ def clean(value: Any, most: int) -> str:
 
 def _keyed(alert: Alert) -> Alert:
     long = len(alert.key) > 255
-    return replace(alert, key=f"sha256:{hashlib.sha256(alert.key.encode()).hexdigest()}") if long else alert
+    return (
+        replace(alert, key=f"sha256:{hashlib.sha256(alert.key.encode(errors='backslashreplace')).hexdigest()}")
+        if long
+        else alert
+    )
 
 
 def _dict(value: Any) -> dict[str, Any]:
@@ -149,7 +153,10 @@ def _dict(value: Any) -> dict[str, Any]:
 def _time(text: Any, other: datetime | None = None) -> datetime:
     try:
         found = datetime.fromisoformat(str(text).replace("+0000", "+00:00"))
-        return found if found.tzinfo else found.replace(tzinfo=UTC)
+        found = found if found.tzinfo else found.replace(tzinfo=UTC)
+        if not 2000 < found.year < 2100:  # a window around it must be a time, too
+            raise ValueError
+        return found
     except ValueError:
         return other or datetime.now(UTC)
 
@@ -191,7 +198,9 @@ def _links(name: str, region: str, trigger: Mapping[str, Any], dimensions: Mappi
         }
         inner = _quoted(jsurl(asked).replace("*", "\0")).replace("%00", "*")  # escaped once; the hex escapes stay
         found.append(("Logs", f"{home}logsV2:logs-insights" + _quoted(f"?queryDetail={inner}").replace("%2A", "*").replace("%", "$")))  # fmt: skip
-    return tuple((words, link) for words, link in found if len(link) <= 3000)  # a longer one would not open
+    return tuple(
+        (words, link) for words, link in found if len(link) <= 2000
+    )  # a message of Slack has 13,000 characters for all
 
 
 def jsurl(value: Any) -> str:

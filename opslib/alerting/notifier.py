@@ -186,7 +186,7 @@ def _post(url: str, body: dict[str, Any], end: float) -> int:
             with _opener.open(asked, timeout=min(TRY_S, left)) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
-            if error.code != 429 and error.code < 500:
+            if error.code not in {408, 429} and error.code < 500:
                 return error.code
             why, wait = f"HTTP {error.code}", _retry_after(error.headers.get("Retry-After"), wait)
         except OSError as error:  # refused, dropped, hung; the words never hold the address
@@ -201,13 +201,13 @@ def _post(url: str, body: dict[str, Any], end: float) -> int:
 
 
 def _retry_after(text: str | None, other: float) -> float:
-    """Return the seconds that a sink asks us to wait: it says seconds or a date; nonsense is as if it said nothing."""
+    """Return the seconds that a sink asks us to wait, by number or date, never fewer than we would; nonsense says nothing."""
     try:
-        return max(0.0, float(text or ""))
+        return max(other, float(text or ""))
     except ValueError:
         pass
     try:
-        return max(0.0, (parsedate_to_datetime(text or "") - datetime.now(UTC)).total_seconds())
+        return max(other, (parsedate_to_datetime(text or "") - datetime.now(UTC)).total_seconds())
     except (ValueError, TypeError):
         return other
 
@@ -224,9 +224,8 @@ _opener = urllib.request.build_opener(_NoRedirect)
 def _secret(arn: str, sink: str) -> str:
     """Return a secret by its ARN (Secrets Manager, or an SSM parameter): the text, or the sink's key of a JSON object."""
     service, region = arn.split(":")[2:4]
-    if service == "ssm":
-        name = "/" + arn.partition(":parameter/")[2]
-        text = str(_client("ssm", region).get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"])
+    if service == "ssm":  # which takes an ARN for a name
+        text = str(_client("ssm", region).get_parameter(Name=arn, WithDecryption=True)["Parameter"]["Value"])
     else:
         text = str(_client("secretsmanager", region).get_secret_value(SecretId=arn)["SecretString"])
     try:

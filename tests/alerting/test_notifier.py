@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from opslib import display
 from opslib.alerting import messages, notifier, template
@@ -296,6 +298,8 @@ BROKEN = [
     '{"AlarmName":"a","NewStateValue":"NEVER HEARD OF"}', '{"detail-type":"x","resources":5,"detail":[1]}', '{"detail-type":["x"],"source":{}}',
     '{"AlarmName":"\\ud800","NewStateValue":"ALARM","AlarmArn":"arn:aws:cloudwatch:ap-northeast-1:1:alarm:\\ud800"}',
     '{"AlarmName":"a","NewStateValue":"ALARM","AlarmArn":":::::::::"}', HOSTILE,
+    '{"AlarmName":"a","NewStateValue":"ALARM","StateChangeTime":"0001-01-01T00:00:00+14:00"}',
+    '{"AlarmName":"a","NewStateValue":"ALARM","AlarmArn":"' + "\\ud800" * 300 + '"}',
 ]  # fmt: skip
 
 
@@ -322,6 +326,23 @@ def test_every_broken_message_is_told(name: str, sink: Any) -> None:
     for _, body in stub.got:
         assert len(json.dumps(body)) < 512_000
         within_limits(body) if name == "slack" else None
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(st.characters(), max_size=30), lambda one: st.lists(one, max_size=3) | st.dictionaries(
+        st.sampled_from(["Sns", "Message", "MessageId", "Timestamp", "AlarmName", "NewStateValue", "AlarmArn", "Trigger", "Dimensions", "detail-type", "detail", "source", "resources", "name"]), one, max_size=5),
+    max_leaves=12)  # fmt: skip
+
+
+@given(ANYTHING, ANYTHING)
+@settings(max_examples=300, deadline=None)
+def test_whatever_comes_is_read_and_can_be_told(record: Any, message: Any) -> None:
+    for one in (record, {"Sns": {"Message": json.dumps(message), "MessageId": record}}):
+        alert = parse(one)
+        within_limits(notifier.slack(alert))
+        notifier.pagerduty(alert, KEY)
+        json.dumps({"Message": alert.key}).encode()
+        assert len(alert.key) <= 255
 
 
 def within_limits(body: dict[str, Any]) -> None:
