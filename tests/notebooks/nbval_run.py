@@ -1,0 +1,19 @@
+"""Committed outputs are true: strict nbval on a frozen sandbox, once in each of two machine time zones."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def strict_nbval(environ: dict[str, str], zone: str) -> None:
+    """Run every committed notebook again in a time zone of the machine and compare every output."""
+    options = ["--nbval", "--nbval-current-env", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", ROOT]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, ROOT / "notebooks"],
+        cwd=ROOT, env={**os.environ, **environ, "TZ": zone}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-6000:]
+    assert " passed" in done.stdout

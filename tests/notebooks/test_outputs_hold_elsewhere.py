@@ -1,0 +1,10 @@
+"""Committed outputs hold on a machine whose time zone is America/Los_Angeles; a file a zone, as a file is a worker's."""
+
+import pytest
+
+from tests.notebooks.nbval_run import strict_nbval
+
+
+@pytest.mark.timeout(900)
+def test_strict_nbval(sandbox) -> None:
+    strict_nbval(sandbox.environ, "America/Los_Angeles")
