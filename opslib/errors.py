@@ -43,10 +43,6 @@ class ConfigError(OpsError):
     """The configuration is missing, unreadable or wrong."""
 
 
-class IdentityError(OpsError):
-    """AWS does not know us, or knows us in another account than the configured one."""
-
-
 class ParameterError(OpsError):
     """A parameter of a runbook is unknown, misspelt, of the wrong type or not acceptable."""
 
@@ -65,6 +61,13 @@ class SourceError(OpsError):
     def __init__(self, what: str, *, why: str = "", fix: str = "", sight: str = "error") -> None:
         self.sight = sight
         super().__init__(what, why=why, fix=fix)
+
+
+class IdentityError(SourceError):
+    """AWS does not know us, or knows us in another account than the configured one."""
+
+    def __init__(self, what: str, *, why: str = "", fix: str = "", sight: str = "denied") -> None:
+        super().__init__(what, why=why, fix=fix, sight=sight)
 
 
 class DatabaseError(SourceError):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opslib import aws, config, frames
-from opslib.errors import IdentityError, OpsError, RecordError, SourceError
+from opslib.errors import OpsError, RecordError, SourceError
 from opslib.result import Result
 from opslib.stopping import Stop
 from opslib.window import Window, parse
@@ -213,8 +213,6 @@ def _outcome(name: str, future: Any, left: float, limit: float) -> Fact:
         return Fact(
             name, error=SourceError(f"no answer in {limit:g} s", why=f"{name} took longer", fix="run this cell again")
         )
-    except IdentityError:
-        raise  # without an identity no part can answer
     except OpsError as error:
         return Fact(name, error=error)
     except Exception as error:  # a source that breaks takes only its own part along, and says so

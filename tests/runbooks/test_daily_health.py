@@ -48,7 +48,7 @@ def verdicts(result: Result) -> dict[str, str]:
 def test_the_cause_is_to_be_acted_on_and_its_symptoms_are_not(run: Run, locked: Result) -> None:
     assert (locked.verdict, locked.sight, locked.reason) == (Verdict.CRITICAL, Sight.COMPLETE, "")
     assert locked.sentence.startswith("Yes, now · はい、今すぐ: database: off since about 11:00 JST: DBLoad")
-    assert "just before: deploy of api, 10:58 JST" in locked.sentence
+    assert "just before: deploy of api, 11:01 JST" in locked.sentence
     assert "Only symptoms: load-balancer, cdn, jobs." in locked.sentence
     assert locked.next[0].runbook == "2-investigate/slow-database"
     assert not {"2-investigate/slow-frontend", "2-investigate/failed-jobs"} & {step.runbook for step in locked.next}

@@ -143,6 +143,7 @@ def test_a_window_of_days_is_refused(run: Run) -> None:
         look(run, report="7d")
 
 
+@pytest.mark.parametrize("kind", ["access-denied", "expired-token"])
 @pytest.mark.parametrize(
     ("service", "operation", "said"),
     [
@@ -152,9 +153,9 @@ def test_a_window_of_days_is_refused(run: Run) -> None:
     ],
 )
 def test_what_is_denied_is_said_and_the_rest_stands(
-    sandbox: Sandbox, run: Run, service: str, operation: str, said: str
+    sandbox: Sandbox, run: Run, service: str, operation: str, said: str, kind: str
 ) -> None:
-    sandbox.fault(service=service, operation=operation, kind="access-denied")
+    sandbox.fault(service=service, operation=operation, kind=kind)
     try:
         result = look(run)
     finally:
