@@ -13,6 +13,7 @@ from opslib import display
 from opslib.checks import changes, incident_series, jobs
 from opslib.checks.ranking import rank_components
 from opslib.checks.wording import counted, listed
+from opslib.config import Database
 from opslib.result import Next, Result, Sight, Source, Verdict
 from opslib.run import Fact, Run
 from opslib.runbooks import daily_due as due
@@ -43,6 +44,7 @@ def report(run: Run) -> Result:
     window = run.window_or("24h")
     earlier = {"last_run": partial(last_run.answer, run, NAME)} if run.folder or run.replayed else {}
     facts = run.facts(deadline_s=DEADLINE_SECONDS, **fetches(run, window), **earlier)
+    run = _as_it_was(run, facts)
     run.usd += 0.0 if run.replayed else sum(
         float(fact.frame.attrs.get("usd", 0.0)) for name, fact in facts.items() if name.startswith("metrics") and fact.frame is not None
     )  # fmt: skip
@@ -66,6 +68,8 @@ def fetches(run: Run, window: Window) -> dict[str, Callable[[], pd.DataFrame]]:
     whole = Window(window.start - BEFORE, window.end, window.zone)
     then = Window(whole.start - WEEK, whole.end - WEEK, window.zone)
     month = Window(window.end - BUILDS, window.end, window.zone)
+    kept = run.replayed / "data" / "job_runs.json" if run.replayed else None
+    asked = env.database is not None or (kept is not None and kept.is_file())
     period = PERIOD if window.seconds <= MOST_DAYS * 86_400 else 0
     return {
         "metrics": partial(metrics.series, env, window=whole, period=period),
@@ -83,8 +87,26 @@ def fetches(run: Run, window: Window) -> dict[str, Callable[[], pd.DataFrame]]:
         "distribution": partial(cloudfront.distribution, env),
         "health": partial(route53.health_checks, env),
         "certificates": partial(certificates.certificates, env),
-        **({**jobs.fetches(run, window), "role_ends": partial(postgres.role_ends, env)} if env.database else {}),
+        **({**jobs.fetches(run, window), "role_ends": partial(postgres.role_ends, env)} if asked else {}),
     }
+
+
+def _as_it_was(run: Run, facts: Mapping[str, Fact]) -> Run:
+    """Return the run with the names of its databases: a record does not keep how to reach them."""
+    told = facts["instances"].frame
+    if not run.replayed or run.environment.database or told is None or not len(told):
+        return run
+    names = {role: tuple(told.loc[told["role"] == role, "instance"]) for role in ("primary", "replica")}
+    known = Database.model_validate(
+        {
+            "host": "",
+            "dbname": "",
+            "user": "",
+            "instance": next(iter(names["primary"]), ""),
+            "replicas": names["replica"],
+        }
+    )
+    return replace(run, environment=run.environment.model_copy(update={"database": known}))
 
 
 def looked(run: Run, window: Window, facts: Mapping[str, Fact]) -> Look:
@@ -137,11 +159,22 @@ def _step(look: Look, line: Line) -> Next:
     """Return the notebook that shows why a component is off."""
     row = look.story.off[look.story.off["component"] == line.component] if look.story is not None else pd.DataFrame()
     metric = str(row["metric"].iloc[0]) if len(row) else ""
-    off = [name for owner, name, *_ in look.story.ranked.attrs["off"] if owner == line.component] if look.story else []
     names = set(look.run.environment.services.names)
-    tasks = line.component in names and not len(row)
-    runbook = "failing-service" if tasks else runbook_of(line.component, metric, off, names)
-    start = row["since"].iloc[0].to_pydatetime() - RECENT if len(row) else look.window.start
+    judged = (
+        look.services
+        if look.services is not None and len(look.services)
+        else pd.DataFrame(columns=["service", "verdict"])
+    )
+    if line.component in names:  # without the logs nobody knows why a service is off whose tasks are well
+        sick = set(judged.loc[judged["verdict"] != "ok", "service"])
+        runbook = "failing-service" if line.component in sick else "first-look"
+    else:
+        runbook = runbook_of(line.component, metric, [], names)
+    early = timedelta() if runbook == "first-look" else RECENT
+    start = row["since"].iloc[0].to_pydatetime() - early if len(row) else look.window.start
+    start = (
+        max(start, look.window.end - timedelta(days=1)) if runbook == "first-look" else start
+    )  # it takes no longer one
     parameters = {"window": Window(start, look.window.end, look.window.zone).as_parameter()}
     if runbook == "failing-service":
         parameters = {"service": line.component, **parameters}
