@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from opslib.errors import ParameterError, WindowError
 from opslib.runbooks import time_words
+from opslib.runbooks.time_words import LONGEST
 from opslib.window import Window, parse
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ _EPOCH = re.compile(r"\bdate\^(\d{10})\b")
 _NOTICE = re.compile(r"alarm|アラーム|pagerduty|triggered|cloudwatch", re.I)
 _EXAMPLE = 'give a window ("1h"), an alarm\'s name, the text of a page, or words with a time: "checkout is slow since 11:20 JST", "昨日の11時ごろ注文できない"'
 BEFORE_ALARM, AFTER_ALARM = timedelta(minutes=25), timedelta(minutes=35)
-LONGEST = timedelta(hours=26)
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ _NOW = re.compile(
 _SINCE = re.compile(r"から|以降|以来|\bsince\b|\bstarting\b|\bfrom\b|\bstarted\b|\bbegan\b|\bonwards?\b", re.I)
 _UNITS = {"分": "minutes", "m": "minutes", "時": "hours", "h": "hours", "日": "days", "d": "days"}
 AROUND_BEFORE, AROUND_AFTER = timedelta(minutes=20), timedelta(minutes=40)
+LONGEST = timedelta(hours=26)
 LEAD = timedelta(minutes=10)  # people notice late: a little before what they say belongs to it
 
 
@@ -80,7 +81,21 @@ def read(text: str, *, now: datetime, zone: tzinfo) -> Said | None:
         return _around(now - span, now, zone)
     if (days := _days_back(text, now, zone)) is not None:
         midnight = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days)
-        return _said(midnight, midnight + timedelta(days=1), "the whole day", now, zone)
+        night = re.search(r"昨夜|昨晩|ゆうべ|last night", text, re.I)
+        begin, length, called = (
+            (midnight + timedelta(hours=18), timedelta(hours=12), "the night")
+            if night
+            else (midnight, timedelta(days=1), "the whole day")
+        )
+        if since and begin < now:  # it lasts
+            return _said(
+                max(begin, now - LONGEST),
+                now,
+                f"since {max(begin, now - LONGEST).astimezone(zone):%m-%d %H:%M %Z}",
+                now,
+                zone,
+            )
+        return _said(begin, begin + length, called, now, zone)
     if _NOW.search(text):
         return _said(now - timedelta(minutes=30), now, "the last 30 minutes", now, zone)
     return None
