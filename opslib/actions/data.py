@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opslib import database, redact
 from opslib import plan as plans
+from opslib.actions import data_audit, sql_guard
 from opslib.actions import data_rows as rows
-from opslib.actions import sql_guard
 from opslib.actions.data_rows import MOST, Image, Shape
 from opslib.errors import ParameterError
 from opslib.plan import SQL, Action, Change, Condition, Kept, Plan, Progress, Step, Undo, Verification, register
@@ -53,7 +54,7 @@ def fix(run: Run, *, statement: str, expected_rows: int) -> Plan:
         run, action="fix-data", title=f"{read.kind} {_count(images)} of {read.table}", target=read.table,
         parameters={"statement": read.sql, "rows": expected_rows, "key": list(shape.key)}, before={"rows": rows.hashes(images)},
         changes=_changes(read, images), conditions=_conditions(environment, read, shape, images, expected_rows, reach), steps=(step,),
-        limits=_limits(read, reach),
+        limits=(*_limits(read, reach), data_audit.where(environment)),
         verification=Verification("The rows are read again and are what the statement returned.", f"SELECT * FROM {read.table} WHERE {read.where}", 2.0, 60.0),
         undo_draft=Undo("each row that still equals its image after gets its image before; kept on this machine only, not in the record",
                         "undo-fix-data", (back,)),
@@ -145,7 +146,10 @@ def _observe(environment: Environment, plan: Plan) -> dict[str, Any]:
 def _perform(environment: Environment, plan: Plan, step: Step) -> dict[str, int]:
     read = sql_guard.read(plan.parameters["statement"])
     kept = rows.place(environment, plan.sealed)
-    images = rows.change(environment, read, expected=plan.before["rows"], key=tuple(plan.parameters["key"]), keep=kept)
+    images = rows.change(
+        environment, read, expected=plan.before["rows"], key=tuple(plan.parameters["key"]), keep=kept,
+        audit=partial(data_audit.write, environment, plan),
+    )  # fmt: skip
     return {"changed": len(images)}
 
 
@@ -183,7 +187,10 @@ def _observe_back(environment: Environment, plan: Plan) -> dict[str, Any]:
 
 def _perform_back(environment: Environment, plan: Plan, step: Step) -> dict[str, int]:
     done, left = rows.put_back(
-        environment, rows.place(environment, plan.parameters["of"]), of=rows.shape(environment, plan.target)
+        environment,
+        rows.place(environment, plan.parameters["of"]),
+        of=rows.shape(environment, plan.target),
+        audit=partial(data_audit.write, environment, plan),
     )
     return {"put_back": done, "left": left}
 

@@ -8,6 +8,7 @@ import random
 import threading
 from collections.abc import Iterator
 from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,22 @@ def test_a_fix_is_planned_applied_read_again_and_undone(run: Run, owner: Any) ->
     ] * 2
 
 
+def test_a_fix_is_audited_before_it_is_committed_or_not_made(run: Run, live: Sandbox, owner: Any) -> None:
+    nowhere = replace(run, environment=run.environment.model_copy(update={"incident_bucket": "shop-no-such-bucket"}))
+    answer = applied(data.fix(nowhere, statement=FIX, expected_rows=3))
+    assert answer.verdict == "critical" and "NoSuchBucket" in answer.sentence and statuses(owner) == ["paid"] * 3
+    alone = replace(run, environment=run.environment.model_copy(update={"incident_bucket": ""}))
+    assert any("no incident_bucket" in one for one in data.fix(alone, statement=FIX, expected_rows=3).limits)
+    plan = data.fix(run, statement=FIX, expected_rows=3)
+    assert applied(plan).verdict == "ok" and statuses(owner) == ["cancelled"] * 3
+    assert any("audited before the commit: s3://shop-ops-incidents/" in one for one in plan.limits)
+    key = f"opslib/incidents/sandbox/data-fixes/{plan.sealed}.json"
+    found = live.client("s3").get_object(Bucket="shop-ops-incidents", Key=key)
+    told = json.loads(found["Body"].read())
+    assert found["ObjectLockMode"] == "COMPLIANCE" and len(told["rows"]) == 3
+    assert told["statement"].startswith("UPDATE orders") and all(before != after for _, before, after in told["rows"])
+
+
 def test_a_deletion_comes_back_whole(run: Run, owner: Any) -> None:
     before = owner.execute("select * from job_runs where id = 21").fetchone()
     plan = data.fix(run, statement="delete from job_runs where id = 21", expected_rows=1)
@@ -104,7 +121,9 @@ def test_a_row_edited_in_the_last_moment_is_refused_in_the_transaction(run: Run,
     read = sql_guard.read(FIX)
     owner.execute("update orders set total_yen = 7 where id = 3000012")
     with pytest.raises(Refused, match="not the ones of the plan"):
-        data_rows.change(run.environment, read, expected=plan.before["rows"], key=("id",), keep=tmp_path / "x.json")
+        data_rows.change(
+            run.environment, read, expected=plan.before["rows"], key=("id",), keep=tmp_path / "x.json", audit=list
+        )
     assert statuses(owner) == ["paid"] * 3 and not (tmp_path / "x.json").exists()
 
 
@@ -212,7 +231,7 @@ def test_nobodys_later_edit_is_overwritten_in_a_thousand_interleavings(
             if stages[0]:
                 other.start()
             try:
-                data_rows.change(environment, read, expected=expected, key=shape.key, keep=kept)
+                data_rows.change(environment, read, expected=expected, key=shape.key, keep=kept, audit=list)
                 outcomes["changed"] += 1
             except Refused:
                 outcomes["refused"] += 1
@@ -223,7 +242,7 @@ def test_nobodys_later_edit_is_overwritten_in_a_thousand_interleavings(
             late = threading.Thread(target=edit)
             if stages[1]:
                 late.start()
-            done, left = data_rows.put_back(environment, kept, of=shape)
+            done, left = data_rows.put_back(environment, kept, of=shape, audit=list)
             _joined(late, stages[1])
             outcomes["left"] += left
             assert done + left == 3 and _same(writer, edits, {"paid", "cancelled"})
