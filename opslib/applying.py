@@ -43,7 +43,9 @@ def typed(plan: Plan, phrase: str) -> Result:
         return _answer(plan, "refused", f"Nothing was changed: {new}.")
     if why := _nobody_types(phrase):
         return _answer(plan, "refused", f"Nothing was changed: {why}.")
-    return run.record(carry_out(Work(plan, run.environment, f"typed: {phrase.strip()}")))
+    before = results_of(plan)
+    answer = carry_out(Work(plan, run.environment, f"typed: {phrase.strip()}"))
+    return answer if before is not None else run.record(answer)  # a second try is no result: what was done stays one
 
 
 def confirmed(plan: Plan) -> Result:

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,19 @@ def page(browser: Any) -> Iterator[Any]:
 
 @pytest.fixture
 def lab(sandbox: Sandbox, tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """A lab on the frozen sandbox that tests share."""
+    with _lab(sandbox, tmp_path) as started:
+        yield started
+
+
+@pytest.fixture
+def lab_on(tmp_path: Path) -> Callable[[Sandbox], AbstractContextManager[tuple[str, Path]]]:
+    """Start a lab on a sandbox of the test's own."""
+    return lambda sandbox: _lab(sandbox, tmp_path)
+
+
+@contextmanager
+def _lab(sandbox: Sandbox, tmp_path: Path) -> Iterator[tuple[str, Path]]:
     """A lab on a copy of the project, so that its records lie aside; yields its address and the copy."""
     project = tmp_path / "project"
     shutil.copytree(ROOT / "notebooks", project / "notebooks")
@@ -61,9 +75,11 @@ def lab(sandbox: Sandbox, tmp_path: Path) -> Iterator[tuple[str, Path]]:
     )
     said: list[str] = []
     threading.Thread(target=lambda: said.extend(process.stdout or []), daemon=True).start()
-    yield _address(said), project
-    process.send_signal(signal.SIGTERM)
-    process.wait(60)
+    try:
+        yield _address(said), project
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
 
 
 def _address(said: list[str]) -> str:
