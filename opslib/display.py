@@ -21,7 +21,7 @@ STATUS = {
     "critical": ("ACT NOW", "要対応", "#b3261e"),
     "unknown": ("UNKNOWN", "判定不能", "#52606d"),
 }
-# name -> (English, Japanese): the headings of the daily report and of its Slack text
+# name -> (English, Japanese): the headings of the daily report and the names of its numbers, there and in Slack
 HEADINGS = {
     "daily-health": ("Do I have to do anything?", "要対応か"),
     "components": ("Every component", "各コンポーネントの状態"),
@@ -31,6 +31,12 @@ HEADINGS = {
     "delivery": ("Builds and delivery", "ビルドと配信"),
     "backups": ("Backups", "バックアップ"),
     "expiry": ("What is about to expire", "期限が近いもの"),
+    "next-steps": ("What to do next", "次にすること"),
+    "slack": ("Text for Slack", "Slack 用の文"),
+    "to-do": ("to do", "要対応"),
+    "alarms-on": ("alarms on", "発報中"),
+    "failed-runs": ("failed runs", "失敗ジョブ"),
+    "last-run": ("since the last run", "前回から"),
 }
 ANSWERS = {
     "critical": ("Yes, now", "はい、今すぐ"),

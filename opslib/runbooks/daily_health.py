@@ -232,10 +232,14 @@ def _tiles(look: Look, items: list[Item], rows: pd.DataFrame) -> dict[str, str]:
     alarms_ = look.facts["alarms"].frame
     on = "–" if alarms_ is None else str(int((alarms_["state"] == "ALARM").sum()))
     failed = "–" if look.jobs is None else f"{int(look.jobs.jobs['failed'].sum()):,}"
-    shown = {"to do · 要対応": str(len(items)), "alarms on · 発報中": on, "failed runs · 失敗ジョブ": failed}
+    shown = {
+        display.heading("to-do"): str(len(items)),
+        display.heading("alarms-on"): on,
+        display.heading("failed-runs"): failed,
+    }
     if "last_run" in look.facts:
         since, said = last_run.changed(look.facts["last_run"], rows, look.window)
-        shown[f"{since} · 前回から"] = said
+        shown[f"{since} · {display.HEADINGS['last-run'][1]}"] = said
     return shown
 
 

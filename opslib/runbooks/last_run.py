@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from opslib import frames
 from opslib.checks.wording import counted, listed, local
 from opslib.config import reports_folder
+from opslib.display import HEADINGS
 from opslib.errors import OpsError
 
 if TYPE_CHECKING:
@@ -57,9 +58,9 @@ def changed(fact: Fact, rows: pd.DataFrame, window: Window) -> tuple[str, str]:
     """Return since when, and in a few words what is new: the components whose verdict is another one."""
     before = fact.frame
     if before is None:
-        return "since the last run", "not known"
+        return HEADINGS["last-run"][0], "not known"
     if not before.attrs.get("now"):
-        return "since the last run", "first run · 初回"
+        return HEADINGS["last-run"][0], "first run · 初回"
     then = dict(zip(before["component"], before["verdict"], strict=True))
     other = [row.component for row in rows.itertuples() if then.get(row.component, row.verdict) != row.verdict]
     said = f"{counted(len(other), 'change')}: {listed(other, 3)}" if other else "no change"
