@@ -15,7 +15,7 @@ from tests.sandbox.gateway_process import Gateway, running
 
 # One operation that neither we nor ministack model, for every protocol and every way in which ministack says so.
 NOT_MODELLED: dict[str, tuple[str, dict[str, Any]]] = {
-    "pi:ListAvailableResourceMetrics": ("json", {"ServiceType": "RDS", "Identifier": "db-X", "MetricTypes": ["os"]}),
+    "pi:ListPerformanceAnalysisReports": ("json", {"ServiceType": "RDS", "Identifier": "db-X"}),
     "cloudwatch:PutAnomalyDetector": ("json, query-compatible", {}),
     "amplify:ListWebhooks": ("rest-json, service unknown", {"appId": "x"}),
     "synthetics:DescribeCanaries": ("rest-json, service unknown", {}),
