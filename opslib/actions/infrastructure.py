@@ -103,9 +103,13 @@ def _create(environment: Environment, told: dict[str, Any], name: str, kept: str
 
 def _values(given: str) -> dict[str, str]:
     found = {}
-    for word in shlex.split(given):
+    try:
+        words = shlex.split(given)
+    except ValueError as error:
+        raise ParameterError(f"values={given!r} cannot be read", why=str(error), fix="close each quote") from None
+    for word in words:
         name, equals, value = word.partition("=")
-        if not equals or not re.fullmatch(r"[A-Za-z0-9]+", name):
+        if not equals or not re.fullmatch(r"[A-Za-z0-9]+", name) or not value.isprintable():
             raise ParameterError(f"values={given!r} is not Name=value Name=value", why=repr(word))
         found[name] = value
     return found

@@ -13,6 +13,9 @@ _PLAIN = """
     Column Identifier Literal Null Boolean Paren Tuple EQ NEQ GT GTE LT LTE And Or Not In Is Between Like ILike Neg Add Sub Mul Div
     Mod Cast DataType Case If Coalesce Lower Upper Trim Abs Round Concat DPipe Length Nullif Interval Var Where Table Update
     Delete DataTypeParam Placeholder NullSafeEQ NullSafeNEQ JSONExtractScalar JSONExtract JSONPath JSONPathRoot JSONPathKey Array Any"""
+_BIDI = frozenset(
+    "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+)  # they make a statement read otherwise than it runs
 _ALLOWED = frozenset(_PLAIN.split())
 
 
@@ -33,7 +36,7 @@ def read(text: str) -> Statement:
     from sqlglot import expressions as exp
     from sqlglot.errors import SqlglotError
 
-    if any(ord(character) < 32 and character not in "\n\t\r" for character in text):
+    if any((ord(one) < 32 and one not in "\n\t\r") or 0xD800 <= ord(one) <= 0xDFFF or one in _BIDI for one in text):
         raise _refused("it holds control characters")
     try:
         trees = [tree for tree in sqlglot.parse(text, dialect="postgres") if tree is not None]

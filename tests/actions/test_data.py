@@ -182,7 +182,7 @@ def test_no_row_lies_in_plan_or_journal(run: Run, owner: Any) -> None:
      "update orders set status='x' where id=1 returning *", "update orders set updated_at = now() where id=1", "truncate orders", "drop table orders",
      "update orders set status=$$x$$ where id=1", "update only orders set status='x' where id=1", "insert into orders values (1)", "update orders o set status='x' where o.id=1",
      "delete from orders using users where orders.user_id=users.id", "copy orders to '/tmp/x'", "do $$begin end$$", "update orders set status='x' where id = 1 and exists (select 1)",
-     "update orders set (status, total_yen) = ('x', 1) where id=1", "update orders set status='a\x00' where id=1", "vacuum", "update orders set status=current_user where id=1"],
+     "update orders set (status, total_yen) = ('x', 1) where id=1", "update orders set status='a\x00' where id=1", "update orders set status='\ud800' where id=1", "update orders set status='\u202eb' where id=1", "vacuum", "update orders set status=current_user where id=1"],
 )  # fmt: skip
 def test_anything_else_is_no_plan(statement: str) -> None:
     with pytest.raises(ParameterError, match="cannot become a plan"):

@@ -94,7 +94,7 @@ def test_what_is_not_configured_is_said(run: Run) -> None:
     with pytest.raises(ParameterError, match="way='vpn'"):
         replica.route_reads(run, way="vpn")
     with pytest.raises(ParameterError, match="replica or primary"):
-        replica.route_reads(run, to="a b")
+        replica.route_reads(run, to="replcia")
     for away, why in (({"replicas": ()}, "no replica"), ({"read_switch": ""}, "read_switch")):
         with pytest.raises(ConfigError) as raised:
             replica.route_reads(replace(run, environment=changed(run.environment, **away)))
