@@ -148,6 +148,7 @@ def test_the_link_to_the_logs_is_what_the_console_reads() -> None:
         patch.setenv("LOG_GROUPS", "/shop/api,/a b")
         patch.setenv("ENVIRONMENT", "prod")
         links = dict(parse(sns(alarm())).links)
+    assert "*2Fshop*2Fapi" in links["Logs"] and "$252A" not in links["Logs"]  # escaped once, as the console writes it
     text = urllib.parse.unquote(urllib.parse.unquote(links["Logs"].split("#logsV2:logs-insights")[1].replace("$", "%")))
     pos = [len("?queryDetail=")]
     asked = decoded(text)
@@ -200,6 +201,11 @@ def test_a_description_without_the_strict_line_is_an_error_for_first_look() -> N
     ):
         found = parse(sns(alarm(AlarmDescription=text)))
         assert found.severity == "error" and found.command.startswith("opslib open 2-investigate/first-look -p report=prod-database-cpu")  # fmt: skip
+
+
+def test_a_time_that_cannot_be_is_the_time_of_the_message() -> None:
+    found = parse(sns(alarm(StateChangeTime="0001-01-01T00:00:00+14:00")))
+    assert found.kind == "alarm" and found.at.isoformat() == "2026-11-02T01:53:13+00:00"
 
 
 def test_long_keys_are_hashed_alike_for_both_ends() -> None:
@@ -370,6 +376,12 @@ def test_hostile_text_is_only_text(sink: Any) -> None:
     told(event(HOSTILE, HOSTILE, {"Message": HOSTILE}), 3)
     for _, body in stub.got:
         within_limits(body)
+    for _, body in stub.got:
+        sections = [block for block in body["attachments"][0]["blocks"] if block["type"] == "section"]
+        texts = [text for block in sections for text in [block.get("text"), *block.get("fields", [])] if text]
+        assert {text["type"] for text in texts} == {"mrkdwn"}  # cut within its span, not shown raw
+        spans = [text["text"].count("`") for text in texts if "|Alarm>" not in text["text"]]
+        assert set(spans) <= {0, 2, 6}  # one span, closed by us alone
     assert "\x1b" not in json.dumps(stub.got, ensure_ascii=False) and "\u202e" not in json.dumps(
         stub.got, ensure_ascii=False
     )
