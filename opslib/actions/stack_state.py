@@ -175,13 +175,13 @@ def kept(environment: Environment, name: str) -> str:
 
 def from_file(path: str) -> str:
     """Return the template of a file, which is one of the project when its path is relative; raises ParameterError."""
-    file = (project_root() / path).resolve()
-    if not Path(path).is_absolute() and not file.is_relative_to(project_root().resolve()):
-        raise ParameterError(f"{path} is no template", why="it leaves the project", fix="name it by its whole path")
     try:
+        file = (project_root() / path).resolve()
         text = file.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise ParameterError(f"{path} is no template", why=str(error)) from None
+    if not Path(path).is_absolute() and not file.is_relative_to(project_root().resolve()):
+        raise ParameterError(f"{path} is no template", why="it leaves the project", fix="name it by its whole path")
     if "Resources" not in text:
         raise ParameterError(f"{path} is no template", why="it names no Resources")
     if len(text.encode()) > LONGEST:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from opslib import files
+from opslib import files, open_incidents
 from opslib.errors import OpsError, ParameterError, RecordError
 from opslib.incidents import joining
 from opslib.runner import cells, cleaning, index, parameters, records, report, runbooks, summary
@@ -45,7 +45,7 @@ def finish(
     files.write(folder / records.SUMMARY, json.dumps(told, ensure_ascii=False, indent=1) + "\n")
     placed = records.place(folder, state)
     _note_in_index()
-    _join_incident(placed, told, *state.get("incident", ("", "")))
+    _join_incident(placed, told, state.get("incident", ("", ""))[0])
     return placed, told
 
 
@@ -66,16 +66,17 @@ def _parameters(notebook: runbooks.Notebook, state: dict[str, Any]) -> dict[str,
     return {name: parameter.default for name, parameter in known.items()} or dict(state["parameters"])
 
 
-def _join_incident(record: Path, told: dict[str, Any], incident: str, why_none: str) -> None:
-    """A record stands by itself; that it did not join the incident is said."""
-    if not incident:
-        if "use ID" in why_none:
-            sys.stderr.write(f"this run joined no incident: {why_none}\n")
-        return
+def _join_incident(record: Path, told: dict[str, Any], incident: str) -> None:
+    """A record stands by itself; that it did not join the incident is said. One opened meanwhile is joined too."""
     try:
+        incident, why_none = (incident, "") if incident else open_incidents.in_force(str(told["env"]))
+        if not incident:
+            if "use ID" in why_none:
+                sys.stderr.write(f"this run joined no incident: {why_none}\n")
+            return
         joining.join(record, told, incident)
     except OpsError as error:
-        sys.stderr.write(f"this run did not join {incident}: {error.text()}\n")
+        sys.stderr.write(f"this run did not join {incident or 'the incident'}: {error.text()}\n")
 
 
 def _note_in_index() -> None:

@@ -158,6 +158,7 @@ def _waits(live: Sandbox) -> bool:
         ({"values": "VisibilityTimeout=3\x00"}, "not Name=value"),
         ({"template": "/nowhere"}, "no template"),
         ({"template": "../../../../../../../../etc/hostname"}, "leaves the project"),
+        ({"template": "a\x00b"}, "no template"),
         ({"template": "/etc/passwd"}, "names no Resources"),
         ({"change_set": "$(id)"}, "is no name"),
         ({"change_set": "a", "values": "b=c"}, "neither template nor values"),

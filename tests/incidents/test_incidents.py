@@ -25,7 +25,7 @@ from opslib.errors import ParameterError, SourceError, WindowError
 from opslib.incidents import closing, report, store
 from opslib.incidents.document import html, markdown
 from opslib.journal import Journal
-from opslib.runner import headless
+from opslib.runner import headless, interactive
 from opslib.sandbox.control import Sandbox
 from opslib.stepping import Work
 
@@ -309,6 +309,13 @@ def test_hostile_text_is_text(alone: config.Environment) -> None:
     page, text = html(report.english(found)), markdown(report.english(found))
     assert "<script" not in page and "<img" not in page and "\x1b" not in page + text
     assert "<img" not in text and not re.search(r"(?<!\\)\]\((?:http|javascript)", text)
+
+
+def test_a_copy_opened_before_the_incident_joins_it_when_it_is_closed(alone: config.Environment) -> None:
+    copy = interactive.open_copy("trace-request", {})
+    made = store.begin(alone, "found by looking")
+    record, _ = interactive.close(copy.parent)
+    assert [entry["record"] for entry in store.load(alone, made.id).entries if entry["event"] == "run"] == [record.name]
 
 
 def test_a_change_that_was_denied_half_way_stands_in_the_timeline(alone: config.Environment) -> None:
