@@ -144,7 +144,11 @@ def settle(environment: config.Environment, change: str, says: str) -> Entry:
 def _checked(plan: Plan, environment: config.Environment) -> datetime:
     """Hold the plan against its own hash, the clock, the account and the journal; return the environment's time."""
     if plan.hash != plan.sealed:
-        raise Refused("the plan was edited after it was made", why="its hash is another one", fix="make a new plan")
+        raise Refused(
+            "the plan was edited after it was made",
+            why="its hash is another one; where it held personal data its record was redacted",
+            fix="make a new plan, in a notebook",
+        )
     if plan.incident and plan.incident not in open_incidents.opened(plan.environment):
         raise Refused("the plan's incident is closed", why=plan.incident, fix="make a new plan")
     if plan.action not in ACTIONS:

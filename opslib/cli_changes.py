@@ -33,6 +33,9 @@ def plan(notebook: str, given: tuple[str, ...], env: str) -> None:
     if summary["status"] != records.FINISHED or not (record / plans.FILE).is_file():
         raise click.exceptions.Exit(3 if summary["status"] != records.FINISHED else 1)
     made = plans.load(record / plans.FILE)
+    if made.hash != made.sealed:  # redacted, as any record is
+        click.echo("no apply  the plan holds personal data or a secret, which no record keeps: apply it in a notebook")
+        raise click.exceptions.Exit(1)
     click.echo(f"plan      {made.sealed}, until {made.expires}")
     click.echo(f"apply     OPSLIB_APPLY={made.sealed} opslib apply {summary['run_id']}")
 

@@ -112,6 +112,19 @@ def opslib(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(program, env={**os.environ, **environ}, capture_output=True, text=True, check=False)
 
 
+def test_what_no_record_may_hold_is_planned_in_a_notebook_only(place: Path) -> None:
+    statement = "update users set email = 'taro.new@example.com' where id = 'u-10482'"
+    planned = opslib("plan", "fix-data", "-p", f"statement={statement}", "-p", "expected_rows=1")
+    assert planned.returncode == 1 and "apply it in a notebook" in planned.stdout, planned.stdout + planned.stderr
+    assert "OPSLIB_APPLY" not in planned.stdout
+    record = next(folder for folder in records.folders() if (folder / plans.FILE).is_file())
+    kept = plans.load(record / plans.FILE)
+    assert kept.hash != kept.sealed and kept.blocked == ()
+    tried = opslib("apply", record.name, OPSLIB_APPLY=kept.sealed)
+    assert tried.returncode == 1 and "was redacted" in tried.stdout
+    assert not [file for file in record.rglob("*") if file.is_file() and b"taro.new" in file.read_bytes()]
+
+
 def test_headless_it_plans_and_only_the_full_hash_applies(place: Path, live: Sandbox) -> None:
     before = deployments()
     planned = opslib("plan", "restart-service", "-p", "service=api")
