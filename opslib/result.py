@@ -66,11 +66,31 @@ class Next:
 
 
 @dataclass(frozen=True)
+class Finding:
+    """One thing that was found; `key` is the same for the same thing in every run, by which a person is told of it once.
+
+    `severity` is critical, error, warning or info, as everywhere in alerts. A critical one of a scheduled run goes to
+    the notifier with its key (at most 255 characters, such as "audit:burst:user-17:2026-11-05"); all of them say what
+    is new since the last report, and what is gone. Put no changing number into the key.
+    """
+
+    key: str
+    severity: str
+    text: str
+    step: Next | None = None
+
+    def as_json(self) -> dict[str, str]:
+        """Return what summary.json keeps."""
+        return {"key": self.key, "severity": self.severity, "text": self.text, "command": self.step.command() if self.step else ""}  # fmt: skip
+
+
+@dataclass(frozen=True)
 class Result:
     """The answer to one question; renders the same in Jupyter, in the report, in Slack and in summary.json.
 
     `facts` are the few numbers of the verdict card, `table` and `chart` the evidence, `parts` the answers that
-    this one was drawn from. A verdict of ok with less than complete sight becomes unknown: ok needs complete sight.
+    this one was drawn from, `findings` what it found, one by one. A verdict of ok with less
+    than complete sight becomes unknown: ok needs complete sight.
     """
 
     name: str
@@ -86,6 +106,7 @@ class Result:
     next: tuple[Next, ...] = ()
     data: tuple[str, ...] = ()
     parts: tuple[Result, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     def __post_init__(self) -> None:
         if self.verdict is Verdict.OK and self.sight is not Sight.COMPLETE:
@@ -123,6 +144,7 @@ class Result:
             "next": [{"runbook": step.runbook, "parameters": step.parameters, "why": step.why} for step in self.next],
             "data": list(self.data),
             "sources": [{"api": one.api, "window": one.window, "query": one.query} for one in self.sources],
+            "findings": [finding.as_json() for finding in self.findings],
             "parts": [part.as_json() for part in self.parts],
         }
 

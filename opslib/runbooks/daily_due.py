@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import pandas as pd
 from opslib.checks import frontend_story, over_time
 from opslib.checks.wording import listed, local, took
 from opslib.display import FLAG, HEADINGS
-from opslib.result import Next, Result, Sight, Verdict
+from opslib.result import Finding, Next, Result, Sight, Verdict
 from opslib.runbooks.daily_lines import Look
 from opslib.runbooks.next_step import INVESTIGATE
 
@@ -33,6 +34,13 @@ class Item:
     text: str
     step: Next
     component: str = ""
+
+    def finding(self) -> Finding:
+        """Return it under a key that stays while its numbers change."""
+        severity = "error" if self.verdict is Verdict.CRITICAL else "warning"  # what pages is an alarm's to say
+        return Finding(
+            f"daily:{self.component or re.sub(r'[0-9][0-9:., -]*', '#', self.text)}", severity, self.text, self.step
+        )
 
     def short(self) -> str:
         """Return it for the sentence."""

@@ -205,7 +205,7 @@ def _told(look: Look, lines: list[Line], items: list[Item]) -> Result:
     return Result(
         NAME, display.heading(NAME), verdict, _sentence(verdict, lines, items), sight, listed(reasons, 5), _tiles(look, items, rows),
         sources=_sources(look), next=shown, data=tuple(f"data/{name}.csv" for name, fact in facts.items() if fact.frame is not None and run.folder),
-        parts=every,
+        parts=every, findings=tuple(item.finding() for item in items),
     )  # fmt: skip
 
 
