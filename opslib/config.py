@@ -13,8 +13,21 @@ from datetime import tzinfo
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Field
 
+from opslib.config_sections import (  # fmt: skip
+    Alerts,
+    Cache,
+    Cdn,
+    Database,
+    Frontend,
+    LoadBalancer,
+    Runner,
+    Services,
+    Slack,
+    Strict,
+    validated,
+)
 from opslib.errors import ConfigError, SandboxDown, WindowError
 from opslib.window import zone_named
 
@@ -30,82 +43,7 @@ def _zone_name(name: str) -> str:
     return name
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Database(_Strict):
-    """How to reach PostgreSQL; a password is only ever named by where it lies."""
-
-    host: str
-    hostaddr: str = ""
-    port: int = Field(5432, ge=1, le=65535)
-    dbname: str
-    user: str
-    auth: Literal["iam", "password"] = "iam"
-    password_env: str = ""
-    password_file: str = ""
-    sslmode: Literal["verify-full", "verify-ca", "require", "disable"] = "verify-full"
-    sslrootcert: str = "system"
-    statement_timeout_s: float = Field(15, gt=0, le=600)
-    instance: str = ""  # the DB instance identifier of the primary
-    replicas: tuple[str, ...] = ()
-    replica_host: str = ""  # where reads go when there is one; empty: the primary
-    replica_hostaddr: str = ""
-    replica_port: int = Field(5432, ge=1, le=65535)
-    read_switch: str = ""  # the SSM parameter that tells the application where it reads: primary or replica
-    read_record: str = ""  # the weighted DNS name by which it reads
-    change_user: str = ""  # the role that applies a data fix; empty: none can be applied
-    change_password_env: str = ""
-    change_password_file: str = ""
-
-
-class Services(_Strict):
-    """The ECS cluster and its services, named as their log lines name them, and who calls whom."""
-
-    cluster: str = ""
-    names: tuple[str, ...] = ()
-    calls: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-
-
-class LoadBalancer(_Strict):
-    """The application load balancer, as CloudWatch names it: the suffixes of the ARNs."""
-
-    name: str
-    target_group: str = ""
-    service: str = ""  # the service behind it
-
-
-class Cache(_Strict):
-    """The ElastiCache replication group and its nodes (cache cluster ids)."""
-
-    replication_group: str = ""
-    nodes: tuple[str, ...] = ()
-
-
-class Cdn(_Strict):
-    """The CloudFront distribution in front of everything."""
-
-    distribution: str
-    domain: str = ""
-
-
-class Frontend(_Strict):
-    """The Amplify app and the branch that customers see."""
-
-    app: str
-    branch: str = "main"
-
-
-class Alerts(_Strict):
-    """What the alarms of an environment need to be told beside its resources."""
-
-    thresholds: dict[str, float] = Field(default_factory=dict)  # by the alarm's name without the environment's
-    job_log_groups: tuple[str, ...] = ()  # where the workers say that a job failed
-    job_failed: str = '{ $.level = "error" && $.message = "job failed*" }'  # the filter pattern of such a line
-
-
-class Environment(_Strict):
+class Environment(Strict):
     """One environment: an AWS account and region, and what of the application runs there."""
 
     name: str = Field("", exclude=True)
@@ -129,6 +67,10 @@ class Environment(_Strict):
     change_role: str = ""  # ARN of the role that applies plans; empty: the role that reads
     lock_bucket: str = ""  # where plans of several machines exclude each other
     incident_bucket: str = ""  # where closed incident records go
+    report_bucket: str = ""  # where the reports of scheduled runs go
+    report_base_url: str = ""  # the address under which people open what is in it; empty: links that end
+    slack: Slack = Slack()
+    runner: Runner = Runner()
     admin_urls: dict[str, str] = Field(default_factory=dict)
     sandbox: bool = False
     clock: Literal["running", "frozen"] = "running"
@@ -174,7 +116,7 @@ def environment_name(env: str = "") -> str:
         return named
     file = project_root() / FILE_NAME
     if file.is_file():
-        default = str(_read_file(file).get("default", ""))
+        default = str(read_file(file).get("default", ""))
         if not default:
             raise ConfigError(
                 f"{file} names no default environment", fix=f'add `default = "NAME"` to {FILE_NAME}, or say env="NAME"'
@@ -203,7 +145,7 @@ def notebook_paths() -> list[Path]:
     """Return the folders that hold runbooks: notebooks/ of the project, and `notebook_paths` of opslib.toml."""
     root = project_root()
     file = root / FILE_NAME
-    extra = _read_file(file).get("notebook_paths", []) if file.is_file() else []
+    extra = read_file(file).get("notebook_paths", []) if file.is_file() else []
     return [root / "notebooks", *(root / str(path) for path in extra)]
 
 
@@ -214,7 +156,7 @@ def _from_file(name: str) -> Environment:
         raise ConfigError(
             f"environment {name!r} is not known", why=why, fix=f'write {FILE_NAME}: {EXAMPLE}; or use env="sandbox"'
         )
-    known: dict[str, Any] = _read_file(file).get("env", {})
+    known: dict[str, Any] = read_file(file).get("env", {})
     if name not in known:
         near = difflib.get_close_matches(name, [*known, "sandbox"], 1)
         fix = f"did you mean {near[0]!r}?" if near else f"add a section [env.{name}], or choose one of these"
@@ -223,7 +165,7 @@ def _from_file(name: str) -> Environment:
             why=f"it has {', '.join(sorted(known)) or 'no environment'}",
             fix=fix,
         )
-    return _validated(known[name], name=name, origin=f"{file}, [env.{name}]")
+    return validated(Environment, {**known[name], "name": name}, origin=f"{file}, [env.{name}]")
 
 
 def _sandbox() -> Environment:
@@ -238,43 +180,14 @@ def _sandbox() -> Environment:
         raise SandboxDown(
             f"{state} cannot be read", why=str(error), fix="opslib sandbox stop, then opslib sandbox start"
         ) from None
-    return _validated({**content["environment"], "sandbox": True}, name="sandbox", origin=str(state))
+    return validated(Environment, {**content["environment"], "sandbox": True, "name": "sandbox"}, origin=str(state))
 
 
-def _read_file(file: Path) -> dict[str, Any]:
+def read_file(file: Path) -> dict[str, Any]:
+    """Return what a TOML file says; raises ConfigError."""
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(
             f"{file} cannot be read", why=str(error), fix="mend the file; TOML wants quotes around text"
         ) from None
-
-
-def _validated(values: dict[str, Any], *, name: str, origin: str) -> Environment:
-    try:
-        return Environment(**{**values, "name": name})
-    except ValidationError as error:
-        first = min(
-            error.errors(), key=lambda found: found["type"] != "extra_forbidden"
-        )  # a typo is why another is missing
-        key = ".".join(str(part) for part in first["loc"])
-        sections: dict[str, type[BaseModel]] = {
-            "database": Database, "services": Services, "load_balancer": LoadBalancer, "cache": Cache, "cdn": Cdn, "frontend": Frontend, "alerts": Alerts,
-        }  # fmt: skip
-        section = sections.get(str(first["loc"][0]), Environment)
-        fix = _remedy(first["type"], key=key, allowed=[field for field in section.model_fields if field != "name"])
-        raise ConfigError(
-            f"{origin}: key {key!r} is wrong", why=first["msg"].removeprefix("Value error, "), fix=fix
-        ) from None
-
-
-def _remedy(kind: str, *, key: str, allowed: list[str]) -> str:
-    if kind == "extra_forbidden":
-        near = difflib.get_close_matches(key.split(".")[-1], allowed, 1)
-        return f"did you mean {near[0]!r}?" if near else f"remove it; known keys: {', '.join(allowed)}"
-    if kind == "missing":
-        return f"add {key} = …"
-    return {
-        "account": 'twelve digits in quotes, e.g. account = "012345678901"',
-        "region": 'e.g. region = "ap-northeast-1"',
-    }.get(key, "correct the value")

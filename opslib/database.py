@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opslib import aws
-from opslib.config import Database, Environment
+from opslib.config import Environment
+from opslib.config_sections import Database
 from opslib.errors import ConfigError, DatabaseError
 
 if TYPE_CHECKING:

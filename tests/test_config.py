@@ -37,7 +37,7 @@ def test_precedence(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (('account = "012345678901"\n', ""), "'account'", "add account"),
         (("region", "regoin"), "'regoin'", "region"),
         (('"ap-northeast-1"', '"tokyo"'), "'region'", "ap-northeast-1"),
-        (("log_groups", 'timezone = "Mars/Base"\nlog_groups'), "'timezone'", "correct the value"),
+        (("log_groups", 'timezone = "Mars/Base"\nlog_groups'), "'timezone'", "do:   write UTC, JST"),
         (("log_groups", "log_groups_extra"), "'log_groups_extra'", "log_groups"),
     ],
 )

@@ -12,7 +12,8 @@ from opslib.plan import Action, Change, Condition, Kept, Plan, Progress, Step, U
 from opslib.sources.route53 import REGION
 
 if TYPE_CHECKING:
-    from opslib.config import Database, Environment
+    from opslib.config import Environment
+    from opslib.config_sections import Database
     from opslib.run import Run
 
 WAYS = ("switch", "dns")

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable
 
 from opslib import database
-from opslib.config import Database, Environment
+from opslib.config import Environment
+from opslib.config_sections import Database
 from opslib.doctor.findings import BROKEN, WEAK, Finding
 from opslib.errors import ConfigError, DatabaseError
 

@@ -13,7 +13,7 @@ from opslib import display
 from opslib.checks import changes, incident_series, jobs
 from opslib.checks.ranking import rank_components
 from opslib.checks.wording import counted, listed
-from opslib.config import Database
+from opslib.config_sections import Database
 from opslib.result import Next, Result, Sight, Source, Verdict
 from opslib.run import Fact, Run
 from opslib.runbooks import daily_due as due

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import opslib
-from opslib import config
+from opslib import config_sections
 from opslib.checks import cache
 from opslib.checks.cache_parts import share
 from opslib.result import Sight, Verdict
@@ -55,7 +55,7 @@ def test_what_is_denied_is_said_and_the_rest_stands(sandbox: Sandbox) -> None:
 
 def test_without_a_cache_nothing_is_claimed(sandbox: Sandbox) -> None:
     run = opslib.start()
-    run.environment = run.environment.model_copy(update={"cache": config.Cache()})
+    run.environment = run.environment.model_copy(update={"cache": config_sections.Cache()})
     found = cache.hit_rate(run)
     assert (found.verdict, found.sight) == (Verdict.UNKNOWN, Sight.NO_DATA) and "no cache is configured" in found.reason
 

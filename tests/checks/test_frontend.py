@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import opslib
-from opslib import aws, config
+from opslib import aws, config_sections
 from opslib.checks import frontend, frontend_parts
 from opslib.checks.frontend_signals import Finding, findings, per_minute
 from opslib.checks.frontend_story import blamed, error_of, readings
@@ -98,7 +98,7 @@ def test_what_is_not_configured_is_not_called_usual(sandbox: Sandbox) -> None:
         page.verdict is Verdict.OK
         and "Not configured, so not looked at: the edge (CloudFront), the build (Amplify)." in page.sentence
     )
-    run.environment = whole.model_copy(update={"frontend": config.Frontend(app="dwrong")})
+    run.environment = whole.model_copy(update={"frontend": config_sections.Frontend(app="dwrong")})
     page = frontend.slow(run)
     assert (
         page.verdict is Verdict.UNKNOWN

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.stub import Stubber
 
-from opslib import aws, config
+from opslib import aws, config, config_sections
 from opslib.errors import SourceError
 from opslib.sandbox.control import Sandbox
 from opslib.sources import autoscaling, ecs, elasticache, metrics
@@ -124,7 +124,7 @@ def test_a_full_list_of_events_says_that_it_is_cut(environment: config.Environme
 
 def test_more_than_ten_services_and_a_hundred_tasks_take_several_calls(environment: config.Environment) -> None:
     many = environment.model_copy(
-        update={"services": config.Services(cluster="shop", names=tuple(f"s{n}" for n in range(23)))}
+        update={"services": config_sections.Services(cluster="shop", names=tuple(f"s{n}" for n in range(23)))}
     )
     before = aws.calls().get("ecs:DescribeServices", 0)
     assert len(ecs.services(many).attrs["problems"]) == 23
@@ -133,7 +133,7 @@ def test_more_than_ten_services_and_a_hundred_tasks_take_several_calls(environme
 
 def test_without_services_and_cache_there_is_nothing_to_ask(environment: config.Environment) -> None:
     none = environment.model_copy(
-        update={"services": config.Services(), "cache": config.Cache(), "load_balancer": None}
+        update={"services": config_sections.Services(), "cache": config_sections.Cache(), "load_balancer": None}
     )
     frames = [ecs.services(none), ecs.tasks(none), ecs.events(none, window=MORNING), ecs.deployments(none, window=MORNING),
               ecs.target_health(none), autoscaling.activities(none, window=MORNING), elasticache.nodes(none),

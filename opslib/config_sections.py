@@ -1,0 +1,147 @@
+"""The sections of opslib.toml, and how a value that is wrong is told: by file, key and remedy."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from opslib.errors import ConfigError
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Database(Strict):
+    """How to reach PostgreSQL; a password is only ever named by where it lies."""
+
+    host: str
+    hostaddr: str = ""
+    port: int = Field(5432, ge=1, le=65535)
+    dbname: str
+    user: str
+    auth: Literal["iam", "password"] = "iam"
+    password_env: str = ""
+    password_file: str = ""
+    sslmode: Literal["verify-full", "verify-ca", "require", "disable"] = "verify-full"
+    sslrootcert: str = "system"
+    statement_timeout_s: float = Field(15, gt=0, le=600)
+    instance: str = ""  # the DB instance identifier of the primary
+    replicas: tuple[str, ...] = ()
+    replica_host: str = ""  # where reads go when there is one; empty: the primary
+    replica_hostaddr: str = ""
+    replica_port: int = Field(5432, ge=1, le=65535)
+    read_switch: str = ""  # the SSM parameter that tells the application where it reads: primary or replica
+    read_record: str = ""  # the weighted DNS name by which it reads
+    change_user: str = ""  # the role that applies a data fix; empty: none can be applied
+    change_password_env: str = ""
+    change_password_file: str = ""
+
+
+class Services(Strict):
+    """The ECS cluster and its services, named as their log lines name them, and who calls whom."""
+
+    cluster: str = ""
+    names: tuple[str, ...] = ()
+    calls: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+
+class LoadBalancer(Strict):
+    """The application load balancer, as CloudWatch names it: the suffixes of the ARNs."""
+
+    name: str
+    target_group: str = ""
+    service: str = ""  # the service behind it
+
+
+class Cache(Strict):
+    """The ElastiCache replication group and its nodes (cache cluster ids)."""
+
+    replication_group: str = ""
+    nodes: tuple[str, ...] = ()
+
+
+class Cdn(Strict):
+    """The CloudFront distribution in front of everything."""
+
+    distribution: str
+    domain: str = ""
+
+
+class Frontend(Strict):
+    """The Amplify app and the branch that customers see."""
+
+    app: str
+    branch: str = "main"
+
+
+class Alerts(Strict):
+    """What the alarms of an environment need to be told beside its resources."""
+
+    thresholds: dict[str, float] = Field(default_factory=dict)  # by the alarm's name without the environment's
+    job_log_groups: tuple[str, ...] = ()  # where the workers say that a job failed
+    job_failed: str = '{ $.level = "error" && $.message = "job failed*" }'  # the filter pattern of such a line
+
+
+class Slack(Strict):
+    """Where scheduled runs tell people: the address of a webhook is a secret, and only ever named by where it lies."""
+
+    webhook_env: str = ""
+    webhook_file: str = ""
+    webhook_secret: Annotated[str, Field(pattern=r"\A(arn:aws:(secretsmanager|ssm):[a-z0-9-]+:[0-9]{12}:.+)?\z")] = (
+        ""  # an ARN
+    )
+
+
+class Runner(Strict):
+    """The ECS task that runs what is due, for `opslib schedule plan`: its image holds opslib and opslib.toml."""
+
+    cluster: str = ""
+    task_definition: str = ""  # its family: the newest revision runs
+    container: str = "opslib"
+    subnets: tuple[str, ...] = ()
+    security_groups: tuple[str, ...] = ()
+    public_ip: bool = False
+    task_roles: tuple[str, ...] = ()  # ARNs of the roles of the task and of its start, which the scheduler hands over
+
+
+def validated(model: type[M], values: dict[str, Any], *, origin: str) -> M:
+    """Return the values as a section; raises ConfigError that names file, key and remedy."""
+    try:
+        return model(**values)
+    except ValidationError as error:
+        first = min(
+            error.errors(), key=lambda found: found["type"] != "extra_forbidden"
+        )  # a typo is why another is missing
+        key = ".".join(str(part) for part in first["loc"])
+        allowed = [name for name, field in _section(model, first["loc"]).model_fields.items() if not field.exclude]
+        why, _, fix = first["msg"].removeprefix("Value error, ").partition("; ")
+        what = f"{origin}: key {key!r} is wrong" if key else f"{origin} is wrong"
+        raise ConfigError(what, why=why, fix=fix or _remedy(first["type"], key=key, allowed=allowed)) from None
+
+
+def _section(model: type[BaseModel], place: tuple[int | str, ...]) -> type[BaseModel]:
+    """Return the section in which a key stands."""
+    for part in place[:-1]:
+        kind = model.model_fields[str(part)].annotation if part in model.model_fields else None
+        inner = next(
+            (one for one in (kind, *get_args(kind)) if isinstance(one, type) and issubclass(one, BaseModel)), None
+        )
+        model = inner or model
+    return model
+
+
+def _remedy(kind: str, *, key: str, allowed: list[str]) -> str:
+    if kind == "extra_forbidden":
+        near = difflib.get_close_matches(key.split(".")[-1], allowed, 1)
+        return f"did you mean {near[0]!r}?" if near else f"remove it; known keys: {', '.join(allowed)}"
+    if kind == "missing":
+        return f"add {key} = …"
+    return {
+        "account": 'twelve digits in quotes, e.g. account = "012345678901"',
+        "region": 'e.g. region = "ap-northeast-1"',
+    }.get(key, "correct the value")
