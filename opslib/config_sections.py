@@ -84,6 +84,10 @@ class Alerts(Strict):
 
     thresholds: dict[str, float] = Field(default_factory=dict)  # by the alarm's name without the environment's
     job_log_groups: tuple[str, ...] = ()  # where the workers say that a job failed
+    raise_after_minutes: int = Field(default=30, ge=0, le=1440)  # a warning that is on for longer pages; 0: none does
+    slack_secret: str = ""  # ARN of the secret or parameter with the webhook's address
+    pagerduty_secret: str = ""  # ARN of the one with the routing key
+    code_buckets: dict[str, str] = Field(default_factory=dict)  # by region: where the notifier's code is put
     job_failed: str = '{ $.level = "error" && $.message = "job failed*" }'  # the filter pattern of such a line
 
 

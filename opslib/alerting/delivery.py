@@ -9,19 +9,15 @@ import json
 from typing import Any
 
 from opslib.alerting.alarms import ALERTS, CRITICAL, metric_alarm, table
+from opslib.alerting.still_on import EVERY
 from opslib.config import Environment
 
-HTTP_S, TIMEOUT_S, KEPT_DAYS = (
-    8,
-    45,
-    90,
-)  # the notifier's budget; of the function, with room for a late end and the secret
-SINKS = {
-    "Slack": (("Alerts", "Critical"), CRITICAL),
-    "PagerDuty": (("Critical",), ALERTS),
-}  # topics; where its failure is told
+TIMEOUT_S, KEPT_DAYS = 45, 90  # of the function: the notifier's budget, with room for a late end and the secret
+# Topics, and where its failure is told. From ops-alerts PagerDuty takes only the ends of what was raised since it stayed on.
+SINKS = {"Slack": (("Alerts", "Critical"), CRITICAL), "PagerDuty": (("Alerts", "Critical"), ALERTS)}
 TOPICS = {"Alerts": "ops-alerts", "Critical": "ops-critical"}
 SECRET = r"^arn:aws:(secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:.+|ssm:[a-z0-9-]+:[0-9]{12}:parameter/.+)$"
+DRILL = "ops.drill"  # AWS lets nobody put events of aws.*: a drill is let through every pattern under this name
 _RUNBOOK = "2-investigate/first-look"
 
 
@@ -34,7 +30,7 @@ def delivery(environment: Environment, *, code: str) -> dict[str, Any]:
     resources: dict[str, Any] = {**_topics(), "RulesUndelivered": queue(), "RulesUndeliveredPolicy": queue_policy("RulesUndelivered", "events")}  # fmt: skip
     for sink in SINKS:
         resources |= _sink(sink, environment)
-    resources |= {"Heartbeat": _heartbeat(), **_watch(environment)}
+    resources |= {**_heartbeat(), **_still_on(environment), **_drill(environment), **_watch(environment)}
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": f"How alerts reach Slack and PagerDuty ({environment.name}); made by opslib alerts template",
@@ -96,6 +92,7 @@ def _sink(sink: str, environment: Environment) -> dict[str, Any]:
     groups = ",".join(name for name in environment.log_groups if "*" not in name)
     variables = {
         "SINK": sink.lower(), "SECRET": {"Ref": f"{sink}Secret"}, "ENVIRONMENT": environment.name, "LOG_GROUPS": groups, "FAILED": {"Ref": f"{sink}Failed"},
+        **({"RAISE_AFTER": str(environment.alerts.raise_after_minutes)} if sink == "PagerDuty" else {}),
     }  # fmt: skip
     function = {
         "FunctionName": called, "Runtime": "python3.13", "Architectures": ["arm64"], "Handler": "opslib.alerting.notifier.handler", "MemorySize": 256, "Timeout": TIMEOUT_S,
@@ -122,23 +119,55 @@ def _sink(sink: str, environment: Environment) -> dict[str, Any]:
 
 
 def _role(sink: str) -> dict[str, Any]:
-    """What a notifier may do: read its own secret, write its own log, leave what failed; PagerDuty's asks how long builds took."""
+    """What a notifier may do: read its own secret, write its own log, leave what failed; PagerDuty's asks what is on, and how long builds took."""
     may = [
         {"Effect": "Allow", "Action": ["logs:CreateLogStream", "logs:PutLogEvents"], "Resource": _arn(f"{sink}Logs")},
         {"Effect": "Allow", "Action": ["secretsmanager:GetSecretValue", "ssm:GetParameter"], "Resource": {"Ref": f"{sink}Secret"}},
         {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": _arn(f"{sink}Failed")},
     ]  # fmt: skip
     builds = {"Effect": "Allow", "Action": "amplify:GetJob", "Resource": {"Fn::Sub": "arn:aws:amplify:${AWS::Region}:${AWS::AccountId}:apps/*/branches/*/jobs/*"}}  # fmt: skip
+    on: dict[str, Any] = {"Effect": "Allow", "Action": "cloudwatch:DescribeAlarms", "Resource": "*"}
     trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    policy = {"PolicyName": "notify", "PolicyDocument": _policy(*may, *([builds] if sink == "PagerDuty" else []))}
+    policy = {"PolicyName": "notify", "PolicyDocument": _policy(*may, *([builds, on] if sink == "PagerDuty" else []))}
     return {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": _policy(trust), "Policies": [policy]}}
 
 
 def _heartbeat() -> dict[str, Any]:
-    """Every 15 minutes through rule, topic, subscription, function and secret; nobody is disturbed."""
-    beat = json.dumps({"source": "ops.drill", "detail-type": "heartbeat"})
-    targets = [target(called, {"Ref": name}, "RulesUndelivered", Input=beat) for name, called in TOPICS.items()]
-    return {"Type": "AWS::Events::Rule", "Properties": {"ScheduleExpression": "rate(15 minutes)", "State": "ENABLED", "Targets": targets}}  # fmt: skip
+    """Every 15 minutes through rule, topic, subscription, function and secret; nobody is disturbed. Also when asked for."""
+    beat = json.dumps({"source": DRILL, "detail-type": "heartbeat"})
+    targets = [target(called, {"Ref": name}, "RulesUndelivered") for name, called in TOPICS.items()]
+    return {
+        "Heartbeat": _rule([{**one, "Input": beat} for one in targets], ScheduleExpression="rate(15 minutes)"),
+        "HeartbeatNow": _rule(targets, EventPattern={"source": [DRILL], "detail-type": ["heartbeat"]}),
+    }
+
+
+def _still_on(environment: Environment) -> dict[str, Any]:
+    """What asks every five minutes for warnings that are on for too long; the function pages for them."""
+    if not environment.alerts.raise_after_minutes:
+        return {}
+    minutes = int(EVERY.total_seconds() / 60)
+    return {"StillOn": _rule([target("still-on", _arn("PagerDutyFunction"), "RulesUndelivered")], ScheduleExpression=f"rate({minutes} minutes)")}  # fmt: skip
+
+
+def _drill(environment: Environment) -> dict[str, Any]:
+    """An alarm that never comes on by itself: a drill sets it on and off, and so tries what every alarm needs."""
+    row = {
+        "ns": "Ops/Alerting", "metric": "Drill", "stat": "Sum", "op": ">=", "threshold": 1, "m": 1, "n": 1, "missing": "notBreaching",
+        "severity": "info", "runbook": _RUNBOOK, "say": "DRILL: this is a test of the alerting, and nothing is wrong.",
+    }  # fmt: skip
+    made = _alarm(drill_alarm(environment), row, {"Kind": "none"}, environment, ALERTS)
+    both = [ALERTS, CRITICAL]
+    return {"DrillAlarm": {**made, "Properties": {**made["Properties"], "AlarmActions": both, "OKActions": both}}}
+
+
+def drill_alarm(environment: Environment) -> str:
+    """Return the name of the alarm that only drills set."""
+    return f"{environment.name}-alerting-DRILL"
+
+
+def _rule(targets: list[dict[str, Any]], **when: Any) -> dict[str, Any]:
+    return {"Type": "AWS::Events::Rule", "Properties": {**when, "State": "ENABLED", "Targets": targets}}
 
 
 def _watch(environment: Environment) -> dict[str, Any]:
@@ -152,11 +181,11 @@ def _watch(environment: Environment) -> dict[str, Any]:
         for row in lambdas:
             found[f"{sink}{row['metric']}Alarm"] = _alarm(f"{environment.name}-alerting-{low}-{row['metric'].lower()}", row, {"FunctionName": {"Ref": f"{sink}Function"}}, environment, other)  # fmt: skip
         for topic in topics:
-            row = {
-                "ns": "Ops/Alerting", "metric": "Told", "stat": "Sum", "period": 900, "op": "<", "threshold": 1, "m": 3, "n": 3, "missing": "breaching",
-                "severity": "error", "runbook": _RUNBOOK, "say": f"No heartbeat comes through {TOPICS[topic]} to {sink}: alerts would not, either.",
-            }  # fmt: skip
-            found[f"{sink}{topic}HeartbeatAlarm"] = _alarm(f"{environment.name}-alerting-{low}-heartbeat-{TOPICS[topic]}", row, {"Sink": low, "Kind": f"heartbeat {TOPICS[topic]}"}, environment, other)  # fmt: skip
+            say = f"No heartbeat comes through {TOPICS[topic]} to {sink}: alerts would not, either."
+            found[f"{sink}{topic}HeartbeatAlarm"] = _silence(low, f"heartbeat {TOPICS[topic]}", say, environment, other)
+    if environment.alerts.raise_after_minutes:
+        say = "Nothing looks for warnings that stay on: none of them would be raised by itself."
+        found["PagerDutyTickAlarm"] = _silence("pagerduty", "tick", say, environment, ALERTS)
     for topic, other in (("Alerts", CRITICAL), ("Critical", ALERTS)):
         row = {
             "ns": "AWS/SNS", "metric": "NumberOfNotificationsFailedToRedriveToDlq", "stat": "Sum", "op": ">", "threshold": 0, "m": 1, "n": 1,
@@ -164,6 +193,15 @@ def _watch(environment: Environment) -> dict[str, Any]:
         }  # fmt: skip
         found[f"{topic}LostAlarm"] = _alarm(f"{environment.name}-alerting-{TOPICS[topic]}-lost", row, {"TopicName": TOPICS[topic]}, environment, other)  # fmt: skip
     return found
+
+
+def _silence(sink: str, kind: str, say: str, environment: Environment, topic: Any) -> dict[str, Any]:
+    """Return the alarm on a sink's function that has not done something for three quarters of an hour."""
+    row = {
+        "ns": "Ops/Alerting", "metric": "Told", "stat": "Sum", "period": 900, "op": "<", "threshold": 1, "m": 3, "n": 3, "missing": "breaching",
+        "severity": "error", "runbook": _RUNBOOK, "say": say,
+    }  # fmt: skip
+    return _alarm(f"{environment.name}-alerting-{sink}-{kind.replace(' ', '-')}", row, {"Sink": sink, "Kind": kind}, environment, topic)  # fmt: skip
 
 
 def _alarm(name: str, row: dict[str, Any], dimensions: dict[str, Any], environment: Environment, topic: Any) -> dict[str, Any]:  # fmt: skip

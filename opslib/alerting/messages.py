@@ -18,10 +18,11 @@ from typing import Any
 
 BEFORE, AFTER = timedelta(minutes=30), timedelta(minutes=10)  # the window of links and commands, around the change
 QUERY = 'fields @timestamp, service, request_id, error.kind, message | filter level = "error" | sort @timestamp desc | limit 200'
-_LINE = re.compile(
+LINE = re.compile(
     r"(?:\A|\s)severity=(critical|error|warning|info) runbook=([\w-]+(?:/[\w-]+)?)(?: env=([\w-]+))?\s*\Z", re.ASCII
 )
 _HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ud800-\udfff\ufeff]")
+_DRILL = re.compile(r"\bDRILL-[0-9a-f]{8}\b")
 _OF_RESOURCE = {"slow-database": ("instance", "DBInstanceIdentifier"), "failing-service": ("service", "ServiceName")}
 
 
@@ -41,6 +42,8 @@ class Alert:
     links: tuple[tuple[str, str], ...] = ()  # words, address
     command: str = ""
     build: tuple[str, str, str] | None = None  # app, branch and job of an Amplify build that ended
+    topic: str = ""  # the topic that brought it; empty: a rule did
+    drill: str = ""  # which drill it is part of
 
 
 def parse(record: Any) -> Alert:
@@ -58,6 +61,7 @@ def parse(record: Any) -> Alert:
     plain = Alert(
         found, "unknown", clean(wrapped.get("Subject") or "Message that cannot be read", 150), f"sns:{found}",
         _time(wrapped.get("Timestamp")), detail=clean(text, 2000), facts=(("topic", clean(wrapped.get("TopicArn") or "none", 200)),),
+        topic=clean(wrapped.get("TopicArn"), 200).rpartition(":")[2], drill="".join(_DRILL.findall(text)[:1]),
     )  # fmt: skip
     try:
         return _keyed(_read(_dict(body), plain))
@@ -69,8 +73,7 @@ def _read(body: dict[str, Any], plain: Alert) -> Alert:
     if body.get("AlarmName") and body.get("NewStateValue"):
         return _alarm(body, plain)
     if body.get("source") == "ops.drill" and body.get("detail-type") == "heartbeat":
-        topic = plain.facts[0][1].rpartition(":")[2]
-        return replace(plain, kind="heartbeat", title=f"heartbeat {topic}", state="INFO", severity="info", key="ops.heartbeat")  # fmt: skip
+        return replace(plain, kind="heartbeat", title=f"heartbeat {plain.topic or 'none'}", state="INFO", severity="info", key="ops.heartbeat")  # fmt: skip
     return _event(body, plain) if body.get("detail-type") else plain
 
 
@@ -78,7 +81,7 @@ def _alarm(body: dict[str, Any], plain: Alert) -> Alert:
     name, trigger = str(body["AlarmName"]), _dict(body.get("Trigger"))
     arn = str(body.get("AlarmArn") or "")
     region = arn.split(":")[3] if arn.count(":") > 5 else os.environ.get("AWS_REGION", "")
-    line = _LINE.search(str(body.get("AlarmDescription") or ""))
+    line = LINE.search(str(body.get("AlarmDescription") or ""))
     severity, runbook, env = line.groups() if line else ("error", "2-investigate/first-look", None)
     says = str(body.get("AlarmDescription") or "")[: line.start()] if line else str(body.get("AlarmDescription") or "")
     state = body["NewStateValue"] if body["NewStateValue"] in {"OK", "ALARM", "INSUFFICIENT_DATA"} else "ALARM"
@@ -99,7 +102,7 @@ def _alarm(body: dict[str, Any], plain: Alert) -> Alert:
 
 
 def _event(body: dict[str, Any], plain: Alert) -> Alert:
-    """Read an event of EventBridge: a deploy says how it went, Health says when it is over; all else is an alert."""
+    """Read an event of EventBridge: a deploy says how it went, Health says when it is over, a drill is never an alert."""
     detail, kind = _dict(body.get("detail")), str(body["detail-type"])
     drill = "DRILL " if body.get("source") == "ops.drill" else ""
     resource = next((str(one) for one in body.get("resources") or []), "")
@@ -122,9 +125,13 @@ def _event(body: dict[str, Any], plain: Alert) -> Alert:
         names = [str(detail.get(name) or "") for name in ("appId", "branchName", "jobId")]
         built = body.get("source") == "aws.amplify" and status in {"SUCCEED", "FAILED"} and all(names)
         calm_states = {"SUCCEED", "STARTED", "SERVICE_DEPLOYMENT_COMPLETED", "SERVICE_DEPLOYMENT_IN_PROGRESS"}
-        calm: dict[str, Any] = {"state": "INFO", "severity": "info"} if status in calm_states else {"severity": "error"}
+        calm: dict[str, Any] = (
+            {"state": "INFO", "severity": "info"} if drill or status in calm_states else {"severity": "error"}
+        )
         runbook = "slow-frontend" if kind.startswith("Amplify") else "failing-service"
         return replace(alert, kind="deploy", build=(names[0], names[1], names[2]) if built else None, command=_command(f"2-investigate/{runbook}", "", {}, alert.at, os.environ.get("ENVIRONMENT", "")), **calm)  # fmt: skip
+    if drill:
+        return replace(alert, state="INFO", severity="info")
     if kind == "AWS Health Event":
         over = "OK" if detail.get("statusCode") == "closed" else "ALARM"
         return replace(alert, state=over, key=f"health:{detail.get('eventArn') or plain.id}")

@@ -1,4 +1,4 @@
-"""A notifier Lambda, with `messages` its whole code: one function a sink (SINK: slack or pagerduty), standard library and boto3.
+"""A notifier Lambda, with `messages` and `still_on` its whole code: one function a sink (SINK: slack or pagerduty), standard library and boto3.
 
 A record is read without ever failing: what is not understood is an alert, too. Each is sent within 8 s, or the function
 raises, so that Lambda tries again and then keeps it in a queue that an alarm of the other path watches.
@@ -18,9 +18,10 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any
 
+from opslib.alerting import still_on
 from opslib.alerting.messages import Alert, clean, parse, utc
 
-BUDGET_S, TRY_S = 8.0, 3.0
+BUDGET_S, TRY_S, TICK_S = 8.0, 3.0, 25.0
 SEVERITIES = ("critical", "error", "warning", "info")
 STATES = {  # words and colours as everywhere in opslib
     "critical": ("ACT NOW · 要対応", "#b3261e"), "error": ("ACT NOW · 要対応", "#b3261e"), "warning": ("CHECK · 要確認", "#a15c00"),
@@ -36,8 +37,11 @@ class Undelivered(Exception):
 def handler(event: Any, context: Any = None) -> dict[str, int]:
     """Tell every record of an event (SNS, or EventBridge itself). Raises Undelivered when the only one was not taken.
 
-    Of several, those not taken go to the queue FAILED: to raise would send the others again.
+    Of several, those not taken go to the queue FAILED: to raise would send the others again. A tick of the schedule
+    asks instead which warnings are still on.
     """
+    if still_on.is_tick(event):
+        return _raise_what_stays(still_on.time_of(event))
     records = event.get("Records") if isinstance(event, dict) else None
     records = records if isinstance(records, list) and records else [event]
     failed = []
@@ -54,6 +58,20 @@ def handler(event: Any, context: Any = None) -> dict[str, int]:
             QueueUrl=os.environ["FAILED"], MessageBody=json.dumps({"error": str(why), "record": record})
         )
     return {"told": len(records) - len(failed), "kept": len(failed)}
+
+
+def _raise_what_stays(at: datetime) -> dict[str, int]:
+    """Page for what is on for too long, and close at once what ended meanwhile: its end may have come before."""
+    end, cloudwatch = time.monotonic() + TICK_S, _client("cloudwatch", os.environ["AWS_REGION"])
+    found = still_on.late(cloudwatch, at)
+    for number, alert in enumerate(found):
+        if time.monotonic() > end:
+            raise Undelivered(f"{len(found) - number} warnings that are still on were not told in {TICK_S:.0f} s")
+        _tell(alert)
+    for alert in still_on.over(cloudwatch, found):
+        _send(os.environ["SINK"], replace(alert, state="OK"), time.monotonic() + BUDGET_S)
+    _measure("Ops/Alerting", {"Sink": os.environ["SINK"], "Kind": "tick"}, "Told", 1)
+    return {"told": len(found), "kept": 0}
 
 
 # -- saying ----------------------------------------------------------------------------------------------------------
@@ -96,6 +114,8 @@ def _escaped(text: str) -> str:
 
 def pagerduty(alert: Alert, key: str) -> tuple[str, dict[str, Any]] | None:
     """Return path and body for Events API v2: trigger, resolve, or the change event of a deploy; None: nobody is told."""
+    if alert.topic == still_on.CALM and alert.kind != "heartbeat" and alert.state != "OK":
+        return None  # it is here for the ends of what was raised because it stayed on
     details = {"detail": alert.detail, "open": alert.command, **dict(alert.facts)}
     links = [{"href": link, "text": words} for words, link in alert.links]
     source = os.environ.get("ENVIRONMENT") or "opslib"
@@ -123,7 +143,7 @@ def _tell(alert: Alert) -> None:
     if alert.id in _told:
         return
     sink, end = os.environ["SINK"], time.monotonic() + BUDGET_S
-    _send(sink, alert, end)
+    sent = _send(sink, alert, end)
     if alert.state == "OK":
         _over[alert.key] = max(alert.at, _over.get(alert.key, alert.at))
     elif sink == "pagerduty" and alert.state == "ALARM" and _over.get(alert.key, alert.at) > alert.at:
@@ -132,16 +152,18 @@ def _tell(alert: Alert) -> None:
     for kept in (_told, _over):
         while len(kept) > 1000:
             kept.pop(next(iter(kept)))
-    _measure("Ops/Alerting", {"Sink": sink, "Kind": alert.title if alert.kind == "heartbeat" else "alert"}, "Told", 1)
-    if sink == "pagerduty" and alert.build:
+    about = {name: getattr(alert, name) for name in ("kind", "title", "state", "severity", "key", "topic", "drill")}
+    kind = alert.title if alert.kind == "heartbeat" else "alert"
+    _measure("Ops/Alerting", {"Sink": sink, "Kind": kind}, "Told", 1, at=utc(alert.at), sent=sent, **about)
+    if sink == "pagerduty" and alert.build and not alert.topic:  # the rule for every build, not the one for failed ones
         _measure_build(*alert.build)
 
 
-def _measure(namespace: str, dimensions: dict[str, str], name: str, value: float) -> None:
-    """Write a log line that CloudWatch reads as a metric."""
+def _measure(namespace: str, dimensions: dict[str, str], name: str, value: float, **more: Any) -> None:
+    """Write a log line that CloudWatch reads as a metric, and people by what more it says."""
     said = {"Namespace": namespace, "Dimensions": [list(dimensions)], "Metrics": [{"Name": name}]}
     about = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [said]}
-    print(json.dumps({"_aws": about, **dimensions, name: value}))
+    print(json.dumps({"_aws": about, **dimensions, name: value, **more}))
 
 
 def _measure_build(app: str, branch: str, job: str) -> None:
@@ -155,8 +177,8 @@ def _measure_build(app: str, branch: str, job: str) -> None:
         print(json.dumps({"level": "warn", "service": "notifier", "message": f"build not measured: {type(error).__name__}: {error}"}))  # fmt: skip
 
 
-def _send(sink: str, alert: Alert, end: float) -> None:
-    """Send one alert; when the address or the key is refused, read the secret anew and try once more."""
+def _send(sink: str, alert: Alert, end: float) -> bool:
+    """Send one alert, and tell whether the sink takes any of its kind; a refused address or key is read anew once."""
     for again in (False, True):
         if again:
             _secret.cache_clear()
@@ -168,7 +190,7 @@ def _send(sink: str, alert: Alert, end: float) -> None:
             url = os.environ.get("PAGERDUTY", "https://events.pagerduty.com") + path
         status = _post(url, body, end) if body else 200
         if status < 300:
-            return
+            return body is not None
         if status not in _STALE:
             break
     raise Undelivered(f"{sink} refuses it for good: HTTP {status}")

@@ -18,7 +18,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from opslib.alerting.alarms import ALERTS, GLOBAL, Alarm, alarms
-from opslib.alerting.delivery import TOPICS, delivery, queue, queue_alarm, queue_policy, target
+from opslib.alerting.delivery import DRILL, TOPICS, delivery, queue, queue_alarm, queue_policy, target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from opslib.config import Environment
 
 ARCHIVE = "notifier.zip"
-_CODE = ("", "__init__.py", "messages.py", "notifier.py")  # empty: an opslib without anything
-DRILL = "ops.drill"  # AWS lets nobody put events of aws.*: a drill is let through every pattern under this name
+_CODE = ("", "__init__.py", "messages.py", "still_on.py", "notifier.py")  # empty: an opslib without anything
 _RDS = ["availability", "failover", "failure", "low storage", "read replica", "recovery"]
 _STUCK = ["SERVICE_TASK_START_IMPAIRED", "SERVICE_TASK_PLACEMENT_FAILURE", "SERVICE_TASK_CONFIGURATION_FAILURE"]
 _DEPLOYED = ["SERVICE_DEPLOYMENT_COMPLETED", "SERVICE_DEPLOYMENT_FAILED"]

@@ -32,7 +32,7 @@ def _alarms(resources: dict[str, Any]) -> Iterator[str]:
     for name, alarm in _of(resources, "AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm"):
         if not alarm.get("AlarmActions") or alarm.get("AlarmActions") != alarm.get("OKActions"):
             yield f"{name} does not tell its end where it told its beginning"
-        found = messages._LINE.search(alarm.get("AlarmDescription", ""))
+        found = messages.LINE.search(alarm.get("AlarmDescription", ""))
         if not found or not found[3]:
             yield f"{name} has no severity, runbook and environment"
         if "AlarmRule" not in alarm:
@@ -158,7 +158,7 @@ def _paths(resources: dict[str, Any]) -> Iterator[str]:
             beats.add(tuple(one["Value"] for one in alarm["Dimensions"]))
     subscribed = [given for _, given in _of(resources, "AWS::SNS::Subscription")]
     ends = {(_queue_of(one["Endpoint"]).removesuffix("Function").lower(), one["TopicArn"]["Ref"]) for one in subscribed}
-    for sink, topic in {("slack", "Alerts"), ("slack", "Critical"), ("pagerduty", "Critical")} - ends:
+    for sink, topic in {(sink, topic) for sink in ("slack", "pagerduty") for topic in ("Alerts", "Critical")} - ends:
         yield f"{sink} hears nothing of {topic}"
     given = [one for _, one in _of(resources, "AWS::Lambda::Permission") if one["Principal"] == "events.amazonaws.com"]
     if [one["FunctionName"] for one in given] != [{"Ref": "PagerDutyFunction"}]:
@@ -169,9 +169,34 @@ def _paths(resources: dict[str, Any]) -> Iterator[str]:
         topic = called[subscription["TopicArn"]["Ref"]]
         if (sink, f"heartbeat {topic}") not in beats:
             yield f"no heartbeat watches {name}"
-        sent = [target["Arn"] for _, rule in _of(resources, "AWS::Events::Rule") for target in rule["Targets"]]
-        if subscription["TopicArn"] not in sent:
-            yield f"no heartbeat is sent to {topic}"
+        for when, how in (("ScheduleExpression", "by itself"), ("EventPattern", "when it is asked for")):
+            rules = [rule for _, rule in _of(resources, "AWS::Events::Rule") if when in rule]
+            if subscription["TopicArn"] not in [target["Arn"] for rule in rules for target in rule["Targets"]]:
+                yield f"no heartbeat is sent to {topic} {how}"
+    yield from _what_stays_on(resources, beats)
+    drills = [
+        alarm for _, alarm in _of(resources, "AWS::CloudWatch::Alarm") if "severity=info" in alarm["AlarmDescription"]
+    ]
+    if [alarm.get("AlarmActions") for alarm in drills] != [[{"Ref": "Alerts"}, {"Ref": "Critical"}]]:
+        yield "no alarm can be set on as a drill through both topics"
+
+
+def _what_stays_on(resources: dict[str, Any], beats: set[tuple[str, ...]]) -> Iterator[str]:
+    """A schedule asks PagerDuty's function, which may ask CloudWatch and knows how long is long; its silence is an alarm."""
+    rules = [
+        rule for _, rule in _of(resources, "AWS::Events::Rule") if rule.get("ScheduleExpression") == "rate(5 minutes)"
+    ]
+    if {_queue_of(target["Arn"]) for rule in rules if rule["State"] == "ENABLED" for target in rule["Targets"]} != {
+        "PagerDutyFunction"
+    }:
+        yield "nothing asks for warnings that stay on"
+    said = resources["PagerDutyRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    if not any(one["Action"] == "cloudwatch:DescribeAlarms" and one["Resource"] == "*" for one in said):
+        yield "PagerDuty's function may not ask which alarms are on"
+    if not resources["PagerDutyFunction"]["Properties"]["Environment"]["Variables"].get("RAISE_AFTER", "").isdigit():
+        yield "PagerDuty's function does not know after how many minutes a warning is raised"
+    if ("pagerduty", "tick") not in beats:
+        yield "nobody watches whether warnings that stay on are asked for"
 
 
 def _queue_of(arn: Any) -> str:

@@ -401,7 +401,10 @@ EVENTS = [  # kind, source, detail, state and what is told to PagerDuty
     ("RDS DB Instance Event", "aws.rds", {"EventID": "RDS-EVENT-0049", "Message": "Multi-AZ failover completed", "SourceIdentifier": "shop-db"}, "ALARM", "trigger"),
     ("AWS Health Event", "aws.health", {"eventArn": "arn:aws:health:1", "eventTypeCode": "AWS_RDS_ISSUE", "statusCode": "open"}, "ALARM", "trigger"),
     ("AWS Health Event", "aws.health", {"eventArn": "arn:aws:health:1", "eventTypeCode": "AWS_RDS_ISSUE", "statusCode": "closed"}, "OK", "resolve"),
-    ("A kind nobody knows", "ops.drill", {"a": 1}, "ALARM", "trigger"),
+    ("A kind nobody knows", "ops.own", {"a": 1}, "ALARM", "trigger"),
+    ("A kind nobody knows", "ops.drill", {"a": 1}, "INFO", ""),
+    ("AWS Health Event", "ops.drill", {"eventArn": "arn:aws:health:1", "statusCode": "open"}, "INFO", ""),
+    ("ECS Deployment State Change", "ops.drill", {"eventName": "SERVICE_DEPLOYMENT_FAILED"}, "INFO", "change"),
 ]  # fmt: skip
 
 
@@ -414,7 +417,7 @@ def test_events_of_eventbridge_by_topic_or_themselves(
         found = parse(record)
         assert found.state == state and ("DRILL" in found.title) == (source == "ops.drill"), found
         path, sent = notifier.pagerduty(found, KEY) or ("", {})
-        assert action == ("change" if path == "/v2/change/enqueue" else sent["event_action"])
+        assert action == ("change" if path == "/v2/change/enqueue" else sent.get("event_action", ""))
         within_limits(notifier.slack(found))
     if "Message" in detail or "reason" in detail:
         assert (detail.get("Message") or detail["reason"]) in found.detail

@@ -145,6 +145,14 @@ MUTANTS: dict[str, tuple[Callable[[dict[str, Any]], dict[str, Any]], Callable[[d
     "a target's queue": (_in(A, "AWS::Events::Rule"), lambda p: p["Targets"][0].pop("DeadLetterConfig")),
     "the heartbeat's queue": (_named(D, "Heartbeat"), lambda p: p["Targets"][1].pop("DeadLetterConfig")),
     "a heartbeat's target": (_named(D, "Heartbeat"), lambda p: p["Targets"].pop()),
+    "a heartbeat that is asked for": (_named(D, "HeartbeatNow"), lambda p: p["Targets"].pop(0)),
+    "what stays on": (_named(D, "StillOn"), lambda p: p.update(State="DISABLED")),
+    "what stays on, by another function": (_named(D, "StillOn"), lambda p: p["Targets"][0].update(Arn={"Fn::GetAtt": ["SlackFunction", "Arn"]})),
+    "the right to ask what is on": (_named(D, "PagerDutyRole"), lambda p: p["Policies"][0]["PolicyDocument"]["Statement"].pop()),
+    "how long is long": (_named(D, "PagerDutyFunction"), lambda p: p["Environment"]["Variables"].pop("RAISE_AFTER")),
+    "silence of what asks": (_named(D, "PagerDutyTickAlarm"), lambda p: p.update(TreatMissingData="missing")),
+    "the end of what was raised": (_named(D, "PagerDutyOnAlerts"), lambda p: p.update(TopicArn={"Ref": "Critical"})),
+    "a drill that pages like an alarm": (_named(D, "DrillAlarm"), lambda p: p.update(AlarmActions=[{"Ref": "Critical"}], OKActions=[{"Ref": "Critical"}])),
     "a function's queue": (_named(D, "PagerDutyRetries"), lambda p: p.pop("DestinationConfig")),
     "the right to write into it": (_named(D, "SlackRole"), lambda p: p["Policies"][0]["PolicyDocument"]["Statement"].pop()),
     "an OK action": (_in(S, "AWS::CloudWatch::Alarm"), lambda p: p.pop("OKActions")),
@@ -177,6 +185,11 @@ def test_mutants_are_caught(name: str, made: dict[str, Any]) -> None:
     find, change = MUTANTS[name]
     change(find(mutant))
     assert mutant != made and broken(mutant)
+
+
+def test_without_a_limit_nothing_is_raised() -> None:
+    made = template.templates(Environment(**{**FULL, "alerts": {"raise_after_minutes": 0}}))[D]["Resources"]
+    assert "StillOn" not in made and "PagerDutyTickAlarm" not in made and "HeartbeatNow" in made
 
 
 def test_dropping_any_resource_of_the_delivery_is_caught(made: dict[str, Any]) -> None:
