@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from opslib import aws, config, locks, open_incidents
+from opslib import aws, config, locks, open_incidents, redact
 from opslib.errors import IdentityError, OpsError, ParameterError, Refused
 from opslib.journal import Entry, Journal, canonical, person
 from opslib.open_incidents import folder_of
@@ -186,7 +186,7 @@ def _unchanged(plan: Plan, work: Work) -> None:
 
 def _difference(before: dict[str, Any], now: dict[str, Any]) -> str:
     names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-    return "; ".join(f"{name} was {before.get(name)!r}, is {now.get(name)!r}" for name in names)[:600]
+    return redact.cut("; ".join(f"{name} was {before.get(name)!r}, is {now.get(name)!r}" for name in names), 600)
 
 
 def _followed(work: Work) -> Result:

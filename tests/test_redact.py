@@ -62,3 +62,9 @@ def test_images_are_not_touched() -> None:
 @given(st.text(max_size=200) | st.sampled_from(list(SECRETS)))
 def test_twice_is_once(text: str) -> None:
     assert redact.text(redact.text(text)) == redact.text(text)
+
+
+@pytest.mark.parametrize("most", range(5, 60))
+def test_a_text_is_cut_after_it_is_redacted(most: int) -> None:
+    secret = f"AKIA{'Q7' * 8}"
+    assert "AKIAQ" not in redact.cut(f"the key is {secret}, and it is wrong", most)

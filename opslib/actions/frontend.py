@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from opslib import aws
+from opslib import aws, redact
 from opslib import plan as plans
 from opslib.errors import ConfigError, ParameterError
 from opslib.plan import Action, Change, Condition, Kept, Plan, Progress, Step, Undo, Verification, register
@@ -108,7 +108,7 @@ def _jobs(environment: Environment) -> list[dict[str, Any]]:
 
 def _about(job: dict[str, Any]) -> str:
     message = str(job.get("commitMessage", "")).splitlines()[:1]
-    return f"job {job['jobId']} ({job['status']}, {str(job.get('commitId', ''))[:8] or 'commit unknown'}{f': {message[0][:60]}' if message else ''})"
+    return f"job {job['jobId']} ({job['status']}, {str(job.get('commitId', ''))[:8] or 'commit unknown'}{f': {redact.cut(message[0], 60)}' if message else ''})"
 
 
 def _before(environment: Environment, jobs: list[dict[str, Any]]) -> dict[str, Any]:

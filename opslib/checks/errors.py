@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from opslib.charts.timeseries import timeseries
 from opslib.checks.error_story import FEW, GREW, NEW, USUAL, Story, read
+from opslib.checks.request_story import shortened
 from opslib.checks.wording import counted, listed, local
 from opslib.errors import OpsError, SourceError
 from opslib.result import Next, Result, Sight, Source, Verdict
@@ -100,7 +101,7 @@ def _said(row: Any, story: Story, window: Window) -> str:
     many = counted(int(row.lines), "line") + (f" in {counted(int(row.requests), 'request')}" if row.requests else "")
     usual = int(row.lines - row.more)
     change = "is new" if row.state == NEW else f"grew from {usual:,}"
-    named = row.kind or f"“{row.pattern[:80]}”"
+    named = row.kind or f"“{shortened(row.pattern, 80)}”"
     return f"{named} in {row.service} {change} since {local(row.since, window)}: {many}"
 
 
@@ -135,7 +136,7 @@ def _course(run: Run, story: Story, window: Window, source: Source) -> Result:
         return Result("course", "When?", Verdict.OK, "No error line to draw.", sources=(source,))
     named: dict[str, Any] = {}  # patterns of one kind are one line
     for row in chosen.itertuples():
-        name = f"{row.service}: {row.kind or row.pattern[:40]}"
+        name = f"{row.service}: {row.kind or shortened(row.pattern, 40)}"
         named[name] = named.get(name, 0) + story.bins[row.Index]
     drawn = pd.DataFrame(named)
     peak = drawn.sum(axis=1)
@@ -149,7 +150,7 @@ def _course(run: Run, story: Story, window: Window, source: Source) -> Result:
 def _next(off: pd.DataFrame) -> tuple[Next, ...]:
     named = off[off["example"] != ""].drop_duplicates("example").head(2)
     return tuple(
-        Next(TRACE, {"request_id": row.example}, f"an example of {row.kind or row.pattern[:60]} in {row.service}") for row in named.itertuples()
+        Next(TRACE, {"request_id": row.example}, f"an example of {row.kind or shortened(row.pattern, 60)} in {row.service}") for row in named.itertuples()
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from opslib import redact
 from opslib.sources.log_lines import failing
 
 if TYPE_CHECKING:
@@ -208,8 +209,7 @@ def seconds_text(ms: float) -> str:
 
 def shortened(text: str, limit: int = 120) -> str:
     """Return the first line of a text, cut at a limit with an ellipsis."""
-    first = text.strip().split("\n", 1)[0]
-    return first if len(first) <= limit else first[: limit - 1] + "…"
+    return redact.cut(text.strip().split("\n", 1)[0], limit)
 
 
 def _durations(lines: pd.DataFrame) -> Any:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from opslib import redact
 from opslib.errors import ParameterError, WindowError
 from opslib.runbooks import time_words
 from opslib.runbooks.time_words import LONGEST
@@ -139,5 +140,4 @@ def _why(text: str, alarms: pd.DataFrame | None) -> str:
 
 
 def _short(text: str) -> str:
-    one_line = " ".join(text.split())
-    return one_line if len(one_line) <= 80 else one_line[:77] + "…"
+    return redact.cut(" ".join(text.split()), 80)

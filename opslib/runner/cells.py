@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from opslib import redact
 from opslib.display import escape
 from opslib.runner import records
 from opslib.runner.runbooks import Cell, Notebook, runs, tags
@@ -101,4 +102,8 @@ def _shorten(cell: Cell) -> None:
         text = output.get("text", "")
         if len(text) > LONGEST_TEXT:
             half = LONGEST_TEXT // 2
-            output["text"] = f"{text[:half]}\n… {len(text) - 2 * half:,} characters left out …\n{text[-half:]}"
+            head, tail = (
+                redact.text(text[: 2 * half])[:half],
+                redact.text(text[-2 * half :])[-half:],
+            )  # half a secret is none
+            output["text"] = f"{head}\n… {len(text) - 2 * half:,} characters left out …\n{tail}"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from opslib import redact
 from opslib.errors import ParameterError
 from opslib.runner.runbooks import Cell, Notebook, tags
 from opslib.window import parse
@@ -38,7 +39,7 @@ class Parameter:
         try:
             return self._read(given) if isinstance(given, str) else self._same(given)
         except (KeyError, ValueError):
-            shown = repr(given) if len(repr(given)) < 80 else f"{repr(given)[:77]}…"
+            shown = redact.cut(repr(given), 80)
             fix = f"{self.name}: {self.help}" if self.help else f"for example -p {self.name}={_shell(self.default)}"
             why = f"{self.name} is declared as {self.type}"
             raise ParameterError(f"{self.name}={shown} is not {_WORDS[self.type]}", why=why, fix=fix) from None

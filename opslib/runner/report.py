@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from opslib import redact
 from opslib.display import STATUS, escape, status_text
 from opslib.errors import ParameterError
 from opslib.runner import cells, parameters, records
@@ -114,5 +115,5 @@ def _footer(summary: Mapping[str, Any]) -> str:
         "again": f"{command}opslib replay {summary['run_id']}",
     }
     if summary["status"] != records.FINISHED and summary["error"]:
-        facts = {"ended": summary["error"].splitlines()[0][:300], **facts}
+        facts = {"ended": redact.cut(summary["error"].splitlines()[0], 300), **facts}
     return "".join(f"<dt>{name}</dt><dd>{escape(fact)}</dd>" for name, fact in facts.items() if fact)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from opslib import frames
+from opslib import frames, redact
 from opslib.errors import ParameterError
 from opslib.sources import log_lines, logs
 
@@ -50,7 +50,7 @@ def _asked(run: Run, window: Window, groups: Sequence[str], by_time: str) -> pd.
             "service": log_lines.service_of(str(row["@log"])),
             "kind": _text(row.get("kind")),
             "level": log_lines.level_of(row.get("severity")),
-            "pattern": _text(row.get("error_pattern"))[:LONGEST],
+            "pattern": redact.cut(_text(row.get("error_pattern")), LONGEST),
             "lines": int(row["lines"]),
             "requests": int(row.get("requests") or 0),
             "first": row["first"],
