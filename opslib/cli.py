@@ -6,13 +6,14 @@ import json
 import subprocess
 import sys
 import time
-from typing import NoReturn
+from collections import Counter
+from typing import Any, NoReturn
 
 import click
 
 from opslib.cli_account import doctor, init
 from opslib.cli_alerts import alerts
-from opslib.cli_changes import apply, journal, near, pairs, plan, say_result
+from opslib.cli_changes import apply, journal, listed, near, pairs, plan, say_result
 from opslib.cli_changes import env_option as _env
 from opslib.cli_changes import given_option as _given
 from opslib.cli_incidents import incident
@@ -69,24 +70,46 @@ def policy(name: str, env: str) -> None:
 
 
 @commands.command()
-@click.argument("notebook")
+@click.argument("notebooks", nargs=-1, required=True, metavar="NOTEBOOK...")
 @_given
+@click.option("--each", default="", metavar="NAME=A,B", help="Run the one notebook once for each of these values.")
 @_env
-@click.option("--timeout", "run_seconds", default=1800, show_default=True, help="Seconds for the whole run.")
+@click.option("--timeout", "run_seconds", default=1800, show_default=True, help="Seconds for one whole run.")
 @click.option("--cell-timeout", "cell_seconds", default=300, show_default=True, help="Seconds for one cell.")
 @click.option("--lock", is_flag=True, help="Exit with 75 when this runbook already runs in this environment.")
-def run(notebook: str, given: tuple[str, ...], env: str, run_seconds: int, cell_seconds: int, lock: bool) -> None:
-    """Run a runbook headless and keep its record.
+def run(notebooks: tuple[str, ...], given: tuple[str, ...], each: str, env: str, **limits: Any) -> None:
+    """Run runbooks headless and keep their records; several run at once, as many as there are cores.
 
-    Exit code: 1 a verdict is critical, else 2 a check is blind, else 0; 3 no report, 75 locked.
+    Exit code: 1 a verdict is critical, else 2 a check is blind, else 0; 3 no report, 75 locked. Of several runs the
+    worst: 3, 75, 1, 2, 0.
     """
     from opslib.runner import headless
 
-    record, summary = headless.run(
-        notebook, pairs(given), env=env, cell_seconds=cell_seconds, run_seconds=run_seconds, lock=lock
-    )
+    asked = listed(notebooks, pairs(given), each)
+    if len(asked) > 1:
+        raise click.exceptions.Exit(_run_batch(asked, env, limits))
+    record, summary = headless.run(*asked[0], env=env, **limits)
     say_result(record, summary)
     raise click.exceptions.Exit(int(summary["exit_code"]))
+
+
+def _run_batch(asked: list[tuple[str, dict[str, str]]], env: str, limits: dict[str, Any]) -> int:
+    from opslib.runner import batch
+
+    outcomes = []
+    for outcome in batch.run(asked, env=env, **limits):
+        outcomes.append(outcome)
+        click.echo(click.style(outcome.runbook, bold=True))
+        if outcome.record:
+            say_result(outcome.record, outcome.summary)
+        else:
+            click.echo(click.style(outcome.error, fg="red"), err=True)
+    codes = Counter(outcome.exit_code for outcome in outcomes)
+    click.echo(
+        f"{len(outcomes)} runs: "
+        + ", ".join(f"{codes[code]} {batch.WORDS[code]}" for code in batch.WORDS if codes[code])
+    )
+    return batch.worst(outcomes)
 
 
 @commands.command("open")

@@ -108,6 +108,16 @@ def pairs(given: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def listed(notebooks: tuple[str, ...], given: dict[str, str], each: str) -> list[tuple[str, dict[str, str]]]:
+    """Return what is to run: each notebook, or the one notebook for each value of `each` (NAME=A,B)."""
+    if not each:
+        return [(notebook, given) for notebook in notebooks]
+    name, values = next(iter(pairs([each]).items()))
+    if len(notebooks) > 1 or name in given:
+        raise ParameterError(f"--each {each!r} is for one notebook and a parameter that -p does not set")
+    return [(notebooks[0], {**given, name: value.strip()}) for value in values.split(",") if value.strip()]
+
+
 def near(path: Path) -> Path:
     """Return the path as one would type it from here."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

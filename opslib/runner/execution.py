@@ -10,7 +10,8 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ class Execution:
     save: Callable[[runbooks.Notebook], None] = lambda notebook: None
     say: Callable[[float, str], None] = lambda seconds, where: None
     environ: Mapping[str, str] | None = None
+    forked: bool = False  # in a kernel of this process's image, not in one that is started
     status: str = records.FINISHED
     error: str = ""
     stop: tuple[str, str] | None = None
@@ -47,12 +49,27 @@ class Execution:
         """Execute and return the notebook as far as it came; an OpsError from saving is raised."""
         for cell in filter(runbooks.runs, self.notebook["cells"]):
             cells.mark(cell, cells.NOT_RUN)
-        worker = threading.Thread(target=self._work, name="papermill", daemon=True)
-        began = time.monotonic()
-        worker.start()
-        self._watch(worker, began)
+        with self._engine() as engine:
+            worker = threading.Thread(target=self._work, args=(engine,), name="papermill", daemon=True)
+            began = time.monotonic()
+            worker.start()
+            self._watch(worker, began)
         self._judge()
         return self._so_far()
+
+    @contextmanager
+    def _engine(self) -> Iterator[dict[str, Any]]:
+        """What papermill is told of its engine; a kernel is forked here, before there is a thread."""
+        if not self.forked:
+            yield {}
+            return
+        from opslib.runner.forking import Forked
+
+        child = Forked()
+        try:
+            yield {"engine_name": "opslib-fork", "child": child}
+        finally:
+            child.dismiss()
 
     def _watch(self, worker: threading.Thread, began: float) -> None:
         stopping = 0.0
@@ -74,7 +91,7 @@ class Execution:
         for kernel in list(IpcKernelManager.running):
             kernel.strike(signal.SIGKILL if waited > KINDLY or self.where.startswith("starting") else signal.SIGINT)
 
-    def _work(self) -> None:
+    def _work(self, engine: dict[str, Any]) -> None:
         logging.getLogger("papermill").setLevel(logging.CRITICAL)
         logging.getLogger("traitlets").setLevel(logging.CRITICAL)
         try:
@@ -87,7 +104,7 @@ class Execution:
                 nbformat.from_dict(self.notebook), None, cwd=str(self.folder), kernel_name="python3", progress_bar=False,
                 execution_timeout=self.cell_seconds, kernel_manager_class=kernel_manager(self.environ), shutdown_kernel="immediate",
                 on_notebook_start=self._started, on_cell_execute=self._cell_begins,
-                on_cell_executed=self._cell_ended,
+                on_cell_executed=self._cell_ended, **engine,
             )  # fmt: skip
         except BaseException as error:  # whatever it is, the main thread tells of it in the record
             self.failure = error

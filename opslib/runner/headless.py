@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,16 +41,44 @@ def run(
     the same runbook in the same environment raises Locked. Raises OpsError for bad input, or when no record can be
     written; then nothing is left behind.
     """
-    runbook, file = runbooks.find(name)
-    notebook, values, environment = prepared(runbook, file, given, env=env, complete=True)
-    with _alone(f"{environment}-{runbook.replace('/', '-')}") if lock else _anyhow():
-        adopt_abandoned()
-        folder = records.begin(runbook, notebook, environment, mode=records.HEADLESS, parameters=values)
-        try:
-            return run_in(folder, notebook, cell_seconds, run_seconds)
-        except RecordError:
-            records.discard(folder)
-            raise
+    job = Job.of(name, given, env=env)
+    adopt_abandoned()
+    return job.run(cell_seconds=cell_seconds, run_seconds=run_seconds, lock=lock)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A runbook whose parameters are checked: ready to run."""
+
+    runbook: str
+    notebook: runbooks.Notebook
+    values: dict[str, Any]
+    environment: str
+
+    @classmethod
+    def of(cls, name: str, given: Mapping[str, Any], *, env: str) -> Job:
+        """Find and check; raises OpsError, and nothing is written."""
+        runbook, file = runbooks.find(name)
+        return cls(runbook, *prepared(runbook, file, given, env=env, complete=True))
+
+    def run(
+        self,
+        *,
+        cell_seconds: int = CELL_SECONDS,
+        run_seconds: int = RUN_SECONDS,
+        lock: bool = False,
+        forked: bool = False,
+    ) -> tuple[Path, dict[str, Any]]:
+        """Run it and return its record and summary; with `forked` in a kernel of this process's image."""
+        with _alone(f"{self.environment}-{self.runbook.replace('/', '-')}") if lock else _anyhow():
+            folder = records.begin(
+                self.runbook, self.notebook, self.environment, mode=records.HEADLESS, parameters=self.values
+            )
+            try:
+                return run_in(folder, self.notebook, cell_seconds, run_seconds, forked=forked)
+            except RecordError:
+                records.discard(folder)
+                raise
 
 
 def prepared(
@@ -75,27 +104,47 @@ def prepared(
 
 def adopt_abandoned() -> list[Path]:
     """Finish what a killed `opslib run` left in .partial: its record says that it was killed."""
-    from opslib.runner.finishing import finish
-
     adopted = []
-    for file in sorted((records.reports() / ".partial").glob(f"*/{records.STATE}")):
+    for folder, pid in _partial():
         try:
-            if not _alive(int(records.state_of(file.parent)["pid"])):
-                adopted.append(finish(file.parent, status=records.KILLED, error="the runner itself was killed")[0])
-        except (OpsError, KeyError, ValueError) as error:
-            sys.stderr.write(f"{file.parent} cannot be finished: {error}\n")
+            if not _alive(pid):
+                adopted.append(adopt(folder)[0])
+        except OpsError as error:
+            sys.stderr.write(f"{folder} cannot be finished: {error}\n")
     return adopted
 
 
+def adopt(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """Finish what a killed runner left: the record says that it was killed; raises OpsError."""
+    from opslib.runner.finishing import finish
+
+    return finish(folder, status=records.KILLED, error="the runner itself was killed")
+
+
+def left_by(pid: int) -> Path | None:
+    """Return the folder of the run that this process had begun and not finished."""
+    return next((folder for folder, begun_by in _partial() if begun_by == pid), None)
+
+
+def _partial() -> Iterator[tuple[Path, int]]:
+    for file in sorted((records.reports() / ".partial").glob(f"*/{records.STATE}")):
+        try:
+            yield file.parent, int(records.state_of(file.parent)["pid"])
+        except (OpsError, KeyError, ValueError) as error:
+            sys.stderr.write(f"{file.parent} cannot be finished: {error}\n")
+
+
 def run_in(
-    folder: Path, notebook: runbooks.Notebook, cell_seconds: int, run_seconds: int
+    folder: Path, notebook: runbooks.Notebook, cell_seconds: int, run_seconds: int, *, forked: bool = False
 ) -> tuple[Path, dict[str, Any]]:
     """Run a notebook in the folder of a run that has begun, and finish its record."""
 
     def save(so_far: runbooks.Notebook) -> None:
         files.write(folder / records.NOTEBOOK, runbooks.text_of(cleaning.clean_notebook(so_far)))
 
-    execution = Execution(notebook, folder, cell_seconds, run_seconds, save=save, say=_Progress(folder.name))
+    execution = Execution(
+        notebook, folder, cell_seconds, run_seconds, save=save, say=_Progress(folder.name), forked=forked
+    )
     began = time.monotonic()
     with _stoppable(execution):
         executed = execution.run()

@@ -1,0 +1,62 @@
+"""Many runs at once by forked kernels: what they leave is what single runs leave, also when one of them goes wrong."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from opslib.errors import ParameterError
+from opslib.runner import batch, cleaning, headless, runbooks
+from opslib.runner.refresh import normal
+from tests.runner.probe import summary_in
+
+
+def outputs(record: Path) -> list[Any]:
+    cells = cleaning.clean_notebook(normal(runbooks.read(record / "record.ipynb")))["cells"]
+    return [cell.get("outputs") for cell in cells]
+
+
+def test_each_run_is_what_a_single_run_is(project: Path) -> None:
+    given = [
+        {"verdict": "ok"},
+        {"verdict": "critical", "many": "5"},
+        {"act": "raise"},
+        {"act": "flood"},
+        {"act": "die"},
+    ]
+    together = {str(one.summary["parameters"]): one for one in batch.run([("probe", each) for each in given])}
+    assert len(together) == 5
+    for each in given:
+        folder, told = headless.run("probe", each)
+        one = together[str(told["parameters"])]
+        assert one.record and one.record != folder and outputs(one.record) == outputs(folder)
+        kept = summary_in(one.record)
+        for name in ("status", "verdict", "exit_code", "parameters", "error"):
+            assert kept.get(name) == told.get(name), name
+        assert one.exit_code == told["exit_code"] and (one.record / "report.html").exists()
+    assert batch.worst(list(together.values())) == batch.NO_REPORT
+
+
+def test_a_batch_with_one_bad_parameter_runs_nothing(project: Path) -> None:
+    before = sorted((project / "reports").rglob("summary.json"))
+    with pytest.raises(ParameterError):
+        batch.run([("probe", {}), ("probe", {"many": "a lot"})])
+    assert sorted((project / "reports").rglob("summary.json")) == before
+
+
+def test_a_signal_leaves_true_records_and_begins_no_more(project: Path, opslib: Any) -> None:
+    before = set((project / "reports").rglob("summary.json"))
+    process = opslib("run", "probe", "--each", "act=sleep,sleep,sleep,sleep,sleep")
+    for _ in range(600):
+        if list((project / "reports" / ".partial").glob("*/sleeping")):
+            break
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 3, out + err
+    made = [summary_in(file.parent) for file in set((project / "reports").rglob("summary.json")) - before]
+    assert 1 <= len(made) < 5 and not [one for one in made if one["status"] == "finished"]
+    assert "not begun: SIGTERM" in err
