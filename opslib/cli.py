@@ -72,7 +72,12 @@ def policy(name: str, env: str) -> None:
 @commands.command()
 @click.argument("notebooks", nargs=-1, required=True, metavar="NOTEBOOK...")
 @_given
-@click.option("--each", default="", metavar="NAME=A,B", help="Run the one notebook once for each of these values.")
+@click.option(
+    "--each",
+    default="",
+    metavar="NAME=A,B",
+    help="Run the one notebook once for each of these values; none may hold a comma.",
+)
 @_env
 @click.option("--timeout", "run_seconds", default=1800, show_default=True, help="Seconds for one whole run.")
 @click.option("--cell-timeout", "cell_seconds", default=300, show_default=True, help="Seconds for one cell.")

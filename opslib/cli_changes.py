@@ -109,13 +109,17 @@ def pairs(given: Iterable[str]) -> dict[str, str]:
 
 
 def listed(notebooks: tuple[str, ...], given: dict[str, str], each: str) -> list[tuple[str, dict[str, str]]]:
-    """Return what is to run: each notebook, or the one notebook for each value of `each` (NAME=A,B)."""
+    """Return what is to run: each notebook, or the one notebook for each value of `each` (NAME=A,B); raises ParameterError."""
     if not each:
         return [(notebook, given) for notebook in notebooks]
-    name, values = next(iter(pairs([each]).items()))
+    name, _, text = each.partition("=")
+    values = [value.strip() for value in text.split(",")]
+    if not name or not all(values):
+        raise ParameterError(f"--each {each!r} is not NAME=A,B", fix="for example --each window=1h,24h")
     if len(notebooks) > 1 or name in given:
-        raise ParameterError(f"--each {each!r} is for one notebook and a parameter that -p does not set")
-    return [(notebooks[0], {**given, name: value.strip()}) for value in values.split(",") if value.strip()]
+        why = f"-p sets {name}, too" if name in given else f"{len(notebooks)} notebooks are given"
+        raise ParameterError(f"--each {each!r} is for one notebook, and sets its parameter alone", why=why)
+    return [(notebooks[0], {**given, name: value}) for value in values]
 
 
 def near(path: Path) -> Path:

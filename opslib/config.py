@@ -22,9 +22,7 @@ from opslib.config_sections import (  # fmt: skip
     Database,
     Frontend,
     LoadBalancer,
-    Runner,
     Services,
-    Slack,
     Strict,
     validated,
 )
@@ -67,10 +65,6 @@ class Environment(Strict):
     change_role: str = ""  # ARN of the role that applies plans; empty: the role that reads
     lock_bucket: str = ""  # where plans of several machines exclude each other
     incident_bucket: str = ""  # where closed incident records go
-    report_bucket: str = ""  # where the reports of scheduled runs go
-    report_base_url: str = ""  # the address under which people open what is in it; empty: links that end
-    slack: Slack = Slack()
-    runner: Runner = Runner()
     admin_urls: dict[str, str] = Field(default_factory=dict)
     sandbox: bool = False
     clock: Literal["running", "frozen"] = "running"
@@ -116,7 +110,7 @@ def environment_name(env: str = "") -> str:
         return named
     file = project_root() / FILE_NAME
     if file.is_file():
-        default = str(read_file(file).get("default", ""))
+        default = str(_read_file(file).get("default", ""))
         if not default:
             raise ConfigError(
                 f"{file} names no default environment", fix=f'add `default = "NAME"` to {FILE_NAME}, or say env="NAME"'
@@ -145,7 +139,7 @@ def notebook_paths() -> list[Path]:
     """Return the folders that hold runbooks: notebooks/ of the project, and `notebook_paths` of opslib.toml."""
     root = project_root()
     file = root / FILE_NAME
-    extra = read_file(file).get("notebook_paths", []) if file.is_file() else []
+    extra = _read_file(file).get("notebook_paths", []) if file.is_file() else []
     return [root / "notebooks", *(root / str(path) for path in extra)]
 
 
@@ -156,7 +150,7 @@ def _from_file(name: str) -> Environment:
         raise ConfigError(
             f"environment {name!r} is not known", why=why, fix=f'write {FILE_NAME}: {EXAMPLE}; or use env="sandbox"'
         )
-    known: dict[str, Any] = read_file(file).get("env", {})
+    known: dict[str, Any] = _read_file(file).get("env", {})
     if name not in known:
         near = difflib.get_close_matches(name, [*known, "sandbox"], 1)
         fix = f"did you mean {near[0]!r}?" if near else f"add a section [env.{name}], or choose one of these"
@@ -183,8 +177,7 @@ def _sandbox() -> Environment:
     return validated(Environment, {**content["environment"], "sandbox": True, "name": "sandbox"}, origin=str(state))
 
 
-def read_file(file: Path) -> dict[str, Any]:
-    """Return what a TOML file says; raises ConfigError."""
+def _read_file(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -13,6 +13,8 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class Strict(BaseModel):
+    """A section that refuses a key that it does not know."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -85,32 +87,7 @@ class Alerts(Strict):
     thresholds: dict[str, float] = Field(default_factory=dict)  # by the alarm's name without the environment's
     job_log_groups: tuple[str, ...] = ()  # where the workers say that a job failed
     raise_after_minutes: int = Field(default=30, ge=0, le=1440)  # a warning that is on for longer pages; 0: none does
-    slack_secret: str = ""  # ARN of the secret or parameter with the webhook's address
-    pagerduty_secret: str = ""  # ARN of the one with the routing key
-    code_buckets: dict[str, str] = Field(default_factory=dict)  # by region: where the notifier's code is put
     job_failed: str = '{ $.level = "error" && $.message = "job failed*" }'  # the filter pattern of such a line
-
-
-class Slack(Strict):
-    """Where scheduled runs tell people: the address of a webhook is a secret, and only ever named by where it lies."""
-
-    webhook_env: str = ""
-    webhook_file: str = ""
-    webhook_secret: Annotated[str, Field(pattern=r"\A(arn:aws:(secretsmanager|ssm):[a-z0-9-]+:[0-9]{12}:.+)?\z")] = (
-        ""  # an ARN
-    )
-
-
-class Runner(Strict):
-    """The ECS task that runs what is due, for `opslib schedule plan`: its image holds opslib and opslib.toml."""
-
-    cluster: str = ""
-    task_definition: str = ""  # its family: the newest revision runs
-    container: str = "opslib"
-    subnets: tuple[str, ...] = ()
-    security_groups: tuple[str, ...] = ()
-    public_ip: bool = False
-    task_roles: tuple[str, ...] = ()  # ARNs of the roles of the task and of its start, which the scheduler hands over
 
 
 def validated(model: type[M], values: dict[str, Any], *, origin: str) -> M:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -33,7 +32,6 @@ class Sight(StrEnum):
 
 
 BLIND = frozenset({Sight.PARTIAL, Sight.DENIED, Sight.ERROR})
-_WORST_FIRST = [Verdict.CRITICAL, Verdict.WARN, Verdict.UNKNOWN, Verdict.OK]
 
 
 @dataclass(frozen=True)
@@ -158,13 +156,3 @@ class Result:
         from opslib.display import result_html, result_text
 
         return {"text/html": result_html(self), "text/plain": result_text(self)}
-
-
-def overall(results: Iterable[Result]) -> tuple[Verdict, str]:
-    """Return the worst verdict (critical > warn > unknown > ok) and "n of m checks blind"."""
-    seen = list(results)
-    verdict = next(
-        (worst for worst in _WORST_FIRST if any(result.verdict is worst for result in seen)), Verdict.UNKNOWN
-    )
-    blind = sum(result.blind for result in seen)
-    return verdict, f"{blind} of {len(seen)} checks blind"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -218,8 +218,3 @@ def _outcome(name: str, future: Any, left: float, limit: float) -> Fact:
     except Exception as error:  # a source that breaks takes only its own part along, and says so
         said = f"{type(error).__name__}: {error}"
         return Fact(name, error=SourceError(f"{name} broke unexpectedly", why=said, fix="tell the authors of opslib"))
-
-
-def utc_text(moment: datetime) -> str:
-    """Return the moment as 2026-11-05 02:31:20 UTC."""
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -71,14 +71,6 @@ def zone_named(name: str) -> tzinfo:
         ) from None
 
 
-def duration(text: str) -> timedelta:
-    """Return a span such as "15m" or "24h"; raises WindowError for another form and for none at all."""
-    span = re.fullmatch(r"(\d{1,4})\s*([mhdw])", text.strip(), re.ASCII)
-    if not span:
-        raise WindowError(f"{text!r} is no span of time", fix='write one such as "15m", "3h", "7d" or "2w"')
-    return timedelta(**{_SPANS[span[2]]: int(span[1])})
-
-
 def parse(text: str, *, now: datetime, zone: tzinfo) -> Window:
     """Read a window: a span back from now ("3h"), or two times with a zone ("2026-11-02 10:00/11:30 JST").
 

@@ -122,7 +122,9 @@ def _unseen(facts: Mapping[str, Fact]) -> list[str]:
         if fact.frame is not None:
             reasons += [f"{name.replace('_', ' ')}: {problem}" for problem in fact.frame.attrs.get("problems", [])]
             reasons += (
-                ["errors: more lines than one query returns"] if fact.frame.attrs.get("complete") is False else []
+                ["errors: more lines or log groups than one query takes"]
+                if fact.frame.attrs.get("complete") is False
+                else []
             )
     return reasons
 

@@ -45,12 +45,17 @@ def run(
     ready = [headless.Job.of(name, given, env=env) for name, given in asked]
     headless.adopt_abandoned()
     forking.warm()
-    return _outcomes(ready, at_once or len(os.sched_getaffinity(0)), limits)
+    return _outcomes(ready, at_once or _cores(), limits)
 
 
 def worst(outcomes: Sequence[Outcome]) -> int:
     """Return the exit code of all: no report, then locked, critical, blind, fine."""
     return min((outcome.exit_code for outcome in outcomes), key=list(WORDS).index)
+
+
+def _cores() -> int:
+    """Only Linux knows how many of them are this process's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _outcomes(ready: list[headless.Job], at_once: int, limits: dict[str, Any]) -> Iterator[Outcome]:

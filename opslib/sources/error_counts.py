@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from opslib.run import Run
     from opslib.window import Window
 
-FINE_SECONDS = 12 * 3600  # a longer window is counted by five minutes: a statistic has 10,000 rows at most
 COLUMNS = {"minute": "time", "service": "str", "level": "str", "kind": "str", "job": "str", "lines": "int64", "said": "str",
            "waited": "str", "example": "str"}  # fmt: skip
 
@@ -32,8 +31,8 @@ def by_minute(run: Run, *, window: Window) -> pd.DataFrame:
     if not groups:
         raise SourceError("there is no log group to count errors in", fix="name log_groups in opslib.toml")
     text = logs.query_text("errors_by_minute")
-    groups = groups[: logs.GROUPS_A_QUERY]
-    answer = logs.query(environment, text, groups=groups, window=window, deadline_s=run.deadline)
+    asked = groups[: logs.GROUPS_A_QUERY]
+    answer = logs.query(environment, text, groups=asked, window=window, deadline_s=run.deadline)
     run.usd += answer.usd
     rows = [
         {name: _value(row.get(name), kind) for name, kind in COLUMNS.items()}
@@ -48,8 +47,8 @@ def by_minute(run: Run, *, window: Window) -> pd.DataFrame:
         query=text,
         usd=answer.usd,
         scanned=answer.scanned,
-        complete=answer.complete,
-        groups=groups,
+        complete=answer.complete and asked == groups,
+        groups=asked,
     )
     return frame
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from opslib.cli_changes import listed
 from opslib.errors import ParameterError
 from opslib.runner import batch, cleaning, headless, runbooks
 from opslib.runner.refresh import normal
@@ -60,3 +61,24 @@ def test_a_signal_leaves_true_records_and_begins_no_more(project: Path, opslib: 
     made = [summary_in(file.parent) for file in set((project / "reports").rglob("summary.json")) - before]
     assert 1 <= len(made) < 5 and not [one for one in made if one["status"] == "finished"]
     assert "not begun: SIGTERM" in err
+
+
+@pytest.mark.parametrize(
+    ("notebooks", "given", "each", "says"),
+    [
+        (("a",), {}, "act", "is not NAME=A,B"),
+        (("a",), {}, "act=", "is not NAME=A,B"),
+        (("a",), {}, "act=x,,y", "is not NAME=A,B"),
+        (("a",), {}, "=x,y", "is not NAME=A,B"),
+        (("a", "b"), {}, "act=x", "2 notebooks are given"),
+        (("a",), {"act": "z"}, "act=x", "-p sets act, too"),
+    ],
+)
+def test_a_wrong_each_is_told(notebooks: tuple[str, ...], given: dict[str, str], each: str, says: str) -> None:
+    with pytest.raises(ParameterError) as caught:
+        listed(notebooks, given, each)
+    assert says in caught.value.text()
+
+
+def test_each_value_is_a_run() -> None:
+    assert listed(("a",), {"n": "1"}, "w=1h, 2h") == [("a", {"n": "1", "w": "1h"}), ("a", {"n": "1", "w": "2h"})]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from opslib.runner import cleaning, headless, runbooks
+from opslib.runner import cells, cleaning, headless, runbooks
 
 from .probe import LEDGER, code, markdown, notebook, summary_in
 
@@ -60,3 +60,15 @@ def test_colours_do_not_hide_a_secret() -> None:
 def test_cleaning_twice_changes_nothing(told: Path) -> None:
     book = json.loads((told / "record.ipynb").read_text())
     assert cleaning.clean(book) == book
+
+
+@pytest.mark.parametrize("place", range(-30, 31, 3))
+def test_a_flood_is_not_cut_in_the_middle_of_a_secret(place: int) -> None:
+    secret, half = f"AKIA{'Q7' * 8}", cells.LONGEST_TEXT // 2
+    line = "x " * (half + place)
+    text = f"{line[: half + place]} {secret} {line}{line} {secret} {line[: half + place]}"
+    output = {"output_type": "stream", "name": "stdout", "text": text}
+    made = notebook({**code("1"), "outputs": [output], "execution_count": 1})
+    cells.settle(made)
+    kept = cleaning.clean(made)["cells"][0]["outputs"][0]["text"]
+    assert "characters left out" in kept and "Q7Q7" not in kept
