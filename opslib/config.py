@@ -15,17 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from opslib.config_sections import (  # fmt: skip
-    Alerts,
-    Cache,
-    Cdn,
-    Database,
-    Frontend,
-    LoadBalancer,
-    Services,
-    Strict,
-    validated,
-)
+from opslib.config_sections import Alerts, Cache, Cdn, Database, Frontend, LoadBalancer, Services, Strict, validated
 from opslib.errors import ConfigError, SandboxDown, WindowError
 from opslib.window import zone_named
 

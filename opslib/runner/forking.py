@@ -6,6 +6,7 @@ are those of a started kernel, without its second of imports. The fork comes bef
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import pkgutil
@@ -87,6 +88,20 @@ def warm() -> None:
         package = importlib.import_module(name)
         for module in pkgutil.iter_modules(package.__path__, f"{name}."):
             importlib.import_module(module.name)
+    _use_once()
+    gc.freeze()  # a collection in a child would copy every page of what is imported here
+
+
+def _use_once() -> None:
+    """Draw a chart and make a page: the first ones find the fonts and compile the templates."""
+    import nbformat
+
+    from opslib.charts import drawing
+    from opslib.runner import report
+
+    drawing.draw("", lambda axes, narrow: axes.plot([0, 1], [0, 1], label="0"), height=1.5)
+    cells = [nbformat.v4.new_markdown_cell("# 1"), nbformat.v4.new_code_cell("1", outputs=[nbformat.v4.new_output("stream", text="1")])]  # fmt: skip
+    report.exporter().from_notebook_node(nbformat.v4.new_notebook(cells=cells), resources={"opslib": {}})
 
 
 def unhandled() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +20,27 @@ _NOBODY = "nobody: the run ended before AWS was asked"
 def html(notebook: Notebook, summary: Mapping[str, Any]) -> str:
     """Return the page of a finished record."""
     import nbformat
+
+    page_cells = _ordered(notebook["cells"])
+    node = nbformat.from_dict({"cells": page_cells, "metadata": METADATA, "nbformat": 4, "nbformat_minor": 5})
+    resources = {"opslib": _around(notebook, summary)}
+    page: str = exporter().from_notebook_node(node, resources=resources)[0]
+    return page
+
+
+@lru_cache(maxsize=1)
+def exporter() -> Any:
+    """Return what makes the page; its templates are compiled once."""
     from nbconvert import HTMLExporter
 
     from opslib.runner.harmless import harmless
 
-    exporter = HTMLExporter(
+    made = HTMLExporter(
         template_name="opslib", extra_template_basedirs=[str(TEMPLATES)], exclude_anchor_links=True,
         exclude_input_prompt=True, exclude_output_prompt=True,
     )  # fmt: skip
-    exporter.register_filter("harmless", harmless)
-    page_cells = _ordered(notebook["cells"])
-    node = nbformat.from_dict({"cells": page_cells, "metadata": METADATA, "nbformat": 4, "nbformat_minor": 5})
-    resources = {"opslib": _around(notebook, summary)}
-    page: str = exporter.from_notebook_node(node, resources=resources)[0]
-    return page
+    made.register_filter("harmless", harmless)
+    return made
 
 
 def _ordered(all_cells: list[Cell]) -> list[Cell]:

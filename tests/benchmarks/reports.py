@@ -46,11 +46,13 @@ def papermill(file: Path, out: Path, *given: str) -> list[str]:
 
 
 def shown(file: Path) -> list[object]:
-    """Return what the code cells below the parameters show, without what differs from run to run."""
+    """Return what the code cells below the parameters show, without what differs from run to run.
+
+    papermill adds a cell for the parameters, we fill them in: so the cells' numbers differ, and are left out.
+    """
     cells = cleaning.clean_notebook(normal(runbooks.read(file)))["cells"]
-    return [
-        cell["outputs"] for cell in cells if cell["cell_type"] == "code" and "arameters" not in str(runbooks.tags(cell))
-    ]
+    code = [cell for cell in cells if cell["cell_type"] == "code" and "arameters" not in str(runbooks.tags(cell))]
+    return [[{**output, "execution_count": None} for output in cell["outputs"]] for cell in code]
 
 
 def main() -> None:
