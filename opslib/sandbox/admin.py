@@ -66,7 +66,7 @@ class Admin:
         seconds = _json(request).get("seconds")
         if isinstance(seconds, bool) or not isinstance(seconds, int | float):
             raise ValueError(f"seconds must be a number, not {seconds!r}")
-        self._gateway.clock.advance(seconds)
+        self._gateway.agenda.advance(seconds)
         if self._gateway.alarms:
             self._gateway.alarms.evaluate_all()
         return {"now": _zulu(self._gateway)}

@@ -14,6 +14,7 @@ from moto.core.parse import RequestParserError
 
 from opslib.sandbox import backend
 from opslib.sandbox.admin import Admin
+from opslib.sandbox.agenda import Agenda
 from opslib.sandbox.backend import Message, Receive, Send
 from opslib.sandbox.clock import Clock
 from opslib.sandbox.faults import Fault, Faults, error_for
@@ -40,6 +41,7 @@ class Gateway:
 
     def __init__(self, services: Services, clock: Clock, settings: Settings) -> None:
         self.clock = clock
+        self.agenda = Agenda(clock)
         self.settings = settings
         self.faults = Faults()
         self.recording = Recording()
@@ -70,6 +72,7 @@ class Gateway:
             await backend.make_bucket(self.ministack, HOME, name, locked=locked)
         self.alarms = ShopAlarms(self.services)
         self.alarms.install(self.clock.now().timestamp())
+        self.agenda.start()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one connection event."""
