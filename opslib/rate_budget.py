@@ -24,6 +24,7 @@ class Budget:
     def __init__(self, rate: float) -> None:
         self.rate = self._most = self._tokens = rate
         self._filled, self._halved = time.monotonic(), 0.0
+        self.refused = False  # whether the last answer was a refusal
         self._lock = threading.Lock()
 
     def take(self) -> float:
@@ -40,14 +41,14 @@ class Budget:
     def throttled(self) -> None:
         """Halve the rate."""
         with self._lock:
-            now = time.monotonic()
+            now, self.refused = time.monotonic(), True
             if now - self._halved > 1:
                 self.rate, self._halved, self._tokens = max(LEAST, self.rate / 2), now, min(self._tokens, 0.0)
 
     def answered(self) -> None:
         """Give a little of the rate back."""
         with self._lock:
-            self.rate = min(self._most, self.rate + STEP)
+            self.rate, self.refused = min(self._most, self.rate + STEP), False
 
 
 _budgets: dict[tuple[str, str, str], Budget] = {}
@@ -58,6 +59,13 @@ def budget(account: str, region: str, operation: str) -> Budget:
     """Return the one budget of an operation in an account and region."""
     with _lock:
         return _budgets.setdefault((account, region, operation), Budget(RATES.get(operation, PER_SECOND)))
+
+
+def refusals() -> str:
+    """Say which operations AWS throttles right now: why there is no answer in time; "" when there are none."""
+    with _lock:
+        refused = sorted({operation for (_, _, operation), one in _budgets.items() if one.refused})
+    return f"AWS throttled {', '.join(refused)}" if refused else ""
 
 
 def attach(client: Any, account: str) -> None:

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from opslib import aws, config, frames
+from opslib import aws, config, frames, rate_budget
 from opslib.errors import OpsError, RecordError, SourceError
 from opslib.result import Result
 from opslib.stopping import Stop
@@ -210,9 +210,8 @@ def _outcome(name: str, future: Any, left: float, limit: float) -> Fact:
     try:
         return Fact(name, future.result(timeout=max(left, 0.0)))
     except FutureTimeout:
-        return Fact(
-            name, error=SourceError(f"no answer in {limit:g} s", why=f"{name} took longer", fix="run this cell again")
-        )
+        why = rate_budget.refusals() or f"{name} took longer"
+        return Fact(name, error=SourceError(f"no answer in {limit:g} s", why=why, fix="run this cell again"))
     except OpsError as error:
         return Fact(name, error=error)
     except Exception as error:  # a source that breaks takes only its own part along, and says so

@@ -29,6 +29,16 @@ def test_throttling_halves_once_a_second_and_answers_give_back() -> None:
     assert made.rate == 8
 
 
+def test_who_waited_in_vain_learns_which_operation_was_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate_budget, "_budgets", {})
+    budget("1", "a", "Calm").answered()
+    assert rate_budget.refusals() == ""
+    budget("1", "a", "Busy").throttled()
+    assert rate_budget.refusals() == "AWS throttled Busy"
+    budget("1", "a", "Busy").answered()
+    assert rate_budget.refusals() == ""
+
+
 def test_one_budget_an_account_region_and_operation() -> None:
     assert budget("1", "a", "X") is budget("1", "a", "X")
     assert len({id(budget(*key)) for key in (("1", "a", "X"), ("2", "a", "X"), ("1", "b", "X"), ("1", "a", "Y"))}) == 4

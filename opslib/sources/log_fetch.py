@@ -13,6 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any
 
+from opslib import rate_budget
 from opslib.errors import SourceError
 from opslib.sources import log_query
 from opslib.sources.log_query import ROWS_A_QUERY, Outcome, Pace, TimedOut
@@ -134,7 +135,8 @@ def fetch(
         while waiting:
             done, _ = wait(waiting, timeout=job.until + 1 - time.monotonic(), return_when=FIRST_COMPLETED)
             if not done:
-                raise SourceError(f"the log query gave no answer in {deadline_s:g} s", fix="run this cell again")
+                late = f"the log query gave no answer in {deadline_s:g} s"
+                raise SourceError(late, why=rate_budget.refusals(), fix="run this cell again")
             for future in done:
                 for more in job.judge(fetched, waiting.pop(future), future.result()):
                     waiting[pool.submit(stop.run, job.asking(stop, more, ranges))] = more

@@ -57,7 +57,7 @@ def _run_all(copy: Any) -> str:
     """Run all cells; return the phrase that the last one asks for."""
     copy.wait_for_function("() => document.body.innerText.includes('Idle')", timeout=60_000)
     before = _output(copy)
-    copy.click("text='Run all'")
+    copy.click(".jp-NotebookPanel-toolbar >> text='Run all' >> visible=true")
     _wait(lambda: "this is a new plan" in _output(copy) and _output(copy) != before)
     found = re.search(r"restart-service api [0-9a-f]{8}", _output(copy))
     assert found, _output(copy)

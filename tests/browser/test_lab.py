@@ -47,7 +47,7 @@ def test_a_run_in_the_lab_is_the_same_record(lab: tuple[str, Path], sandbox: San
     copy.wait_for_function(
         "() => document.body.innerText.includes('Idle')", timeout=60_000
     )  # else it asks for a kernel
-    copy.click("text='Run all'")
+    copy.click(".jp-NotebookPanel-toolbar >> text='Run all' >> visible=true")
     copy.wait_for_selector("text=ACT NOW", timeout=60_000)
     print(f"from the copy to the verdict {time.monotonic() - began:.1f} s; clicks: 2")
     copy.wait_for_function("() => document.body.innerText.includes('Idle')", timeout=60_000)
