@@ -13,8 +13,8 @@ from opslib.sandbox.errors import SandboxError
 from opslib.sandbox.lifecycle import info, is_running, reset, start, stop
 
 __all__ = [
-    "Sandbox", "SandboxError", "add_fault", "clear_faults", "info", "is_running", "load_logs", "reset", "start",
-    "status", "stop",
+    "Sandbox", "SandboxError", "add_fault", "clear_faults", "clear_messages", "info", "is_running", "load_logs", "messages", "reset",
+    "start", "status", "stop",
 ]  # fmt: skip
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -47,13 +47,23 @@ def _size(folder: Path) -> int:
 
 
 def add_fault(directory: Path, **fault: Any) -> dict[str, Any]:
-    """Make calls fail: service, operation, kind, ms, probability, count."""
+    """Make calls fail: service, operation, kind, ms, probability, count; slack and pagerduty: status, retry_after, too."""
     return admin_client.post(info(directory)["endpoint"], "faults", fault)
 
 
 def clear_faults(directory: Path) -> int:
     """Remove all faults and return how many there were."""
     return int(admin_client.delete(info(directory)["endpoint"], "faults")["removed"])
+
+
+def messages(directory: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return what the stand-ins of Slack and PagerDuty got (messages), and PagerDuty's incidents and changes."""
+    return admin_client.get(info(directory)["endpoint"], "messages")
+
+
+def clear_messages(directory: Path) -> int:
+    """Forget them, and return how many messages there were."""
+    return int(admin_client.delete(info(directory)["endpoint"], "messages")["removed"])
 
 
 def load_logs(
@@ -126,13 +136,32 @@ class Sandbox:
         self, *, service: str, operation: str = "*", kind: str, probability: float = 1.0, count: int | None = None,
         **more: Any,
     ) -> dict[str, Any]:  # fmt: skip
-        """Make calls fail: kind is throttling, access-denied, expired-token, latency (with ms), hang or drop."""
+        """Make calls fail: kind is throttling, access-denied, expired-token, latency (with ms), hang or drop.
+
+        Services slack and pagerduty take latency, hang, drop and status (with status=429, retry_after=600).
+        """
         fault = {"service": service, "operation": operation, "kind": kind, "probability": probability, "count": count}
         return add_fault(self.directory, **fault, **more)
 
     def clear_faults(self) -> int:
         """Remove all faults."""
         return clear_faults(self.directory)
+
+    def deliveries(self) -> list[dict[str, str]]:
+        """Return what waits to be delivered or tried again, soonest first: at, what."""
+        return list(admin_client.get(self.endpoint, "deliveries")["pending"])
+
+    def messages(self, sink: str = "") -> list[dict[str, Any]]:
+        """Return what Slack and PagerDuty got: at, sink, path, status (0: no answer), answer, body."""
+        return [one for one in messages(self.directory)["messages"] if sink in ("", one["sink"])]
+
+    def incidents(self) -> list[dict[str, Any]]:
+        """Return PagerDuty's incidents: key, summary, severity, status, triggers, opened, resolved."""
+        return list(messages(self.directory)["incidents"])
+
+    def clear_messages(self) -> None:
+        """Let Slack and PagerDuty have got nothing."""
+        clear_messages(self.directory)
 
     def outcome(self, **planned: str) -> list[dict[str, str]]:
         """Plan how the next change of a thing ends, once: `outcome(service="api", deployment="circuit-breaker")`.

@@ -10,7 +10,9 @@ from typing import Any
 from opslib.sandbox.protocol import Call, model_of
 from opslib.sandbox.service_errors import ServiceError
 
-KINDS = ("throttling", "access-denied", "expired-token", "latency", "hang", "drop")
+KINDS = ("throttling", "access-denied", "expired-token", "latency", "hang", "drop", "status")
+SINKS = ("slack", "pagerduty")  # which are no part of AWS: only a fault that names them strikes them
+SINK_KINDS = ("status", "latency", "hang", "drop")
 _THROTTLING = {
     "s3": ("SlowDown", 503, "Please reduce your request rate."),
     "ec2": ("RequestLimitExceeded", 503, "Request limit exceeded."),
@@ -32,13 +34,16 @@ class Fault:
     ms: float
     probability: float
     count: int | None
+    status: int = 500
+    retry_after: float | None = None
     fired: int = 0
 
     def matches(self, call: Call) -> bool:
         """Say whether this fault is meant for a call and has not run out."""
         if self.count is not None and self.fired >= self.count:
             return False
-        return self.service in ("*", call.service) and self.operation in ("*", call.operation)
+        anything = call.service not in SINKS and self.service == "*"
+        return (anything or self.service == call.service) and self.operation in ("*", call.operation)
 
 
 class Faults:
@@ -52,19 +57,28 @@ class Faults:
 
     def add(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Add a fault from its description; ValueError says what is wrong with it."""
-        known = {"service", "operation", "kind", "ms", "probability", "count"}
+        known = {"service", "operation", "kind", "ms", "probability", "count", "status", "retry_after"}
         if unknown := set(asked) - known:
             raise ValueError(f"unknown field {sorted(unknown)[0]!r}; a fault has {', '.join(sorted(known))}")
         if asked.get("kind") not in KINDS:
             raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {asked.get('kind')!r}")
+        service = _name(asked, "service")
+        if (asked["kind"] == "status" and service not in SINKS) or (
+            service in SINKS and asked["kind"] not in SINK_KINDS
+        ):
+            raise ValueError(
+                f"{' and '.join(SINKS)}, and they alone, answer a status; they take {', '.join(SINK_KINDS)}"
+            )
         fault = Fault(
             id=next(self._ids),
-            service=_name(asked, "service"),
+            service=service,
             operation=_name(asked, "operation"),
             kind=asked["kind"],
             ms=_number(asked, "ms", 1000.0, 600_000),
             probability=_number(asked, "probability", 1.0, 1),
             count=None if asked.get("count") is None else int(_number(asked, "count", 1, 1_000_000)),
+            status=int(_number(asked, "status", 500, 599)),
+            retry_after=None if asked.get("retry_after") is None else _number(asked, "retry_after", 1, 86_400),
         )
         with self._lock:
             self._faults.append(fault)

@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import logging
+import os
 import time
 from collections.abc import Callable
 from email.utils import formatdate
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -17,16 +19,19 @@ from opslib.sandbox.admin import Admin
 from opslib.sandbox.agenda import Agenda
 from opslib.sandbox.backend import Message, Receive, Send
 from opslib.sandbox.clock import Clock
+from opslib.sandbox.delivery import install
+from opslib.sandbox.delivery.ground import Ground
 from opslib.sandbox.faults import Fault, Faults, error_for
 from opslib.sandbox.listener import Listener, config_for
 from opslib.sandbox.operations import Operation
 from opslib.sandbox.protocol import Call, Request, Response, identify, parse, serialise
 from opslib.sandbox.recording import CallRecord, Recording
 from opslib.sandbox.service_errors import NotModelled, ServiceError
-from opslib.sandbox.services import HOME, Services
+from opslib.sandbox.services import GLOBAL, HOME, Services
 from opslib.sandbox.settings import Settings
 from opslib.sandbox.shop_alarms import ShopAlarms
 from opslib.sandbox.shop_stack import EXECUTED, ShopStack
+from opslib.sandbox.sinks.stand_ins import PREFIX, StandIns, secrets
 from opslib.sandbox.state_files import BUCKETS, READ_SWITCH
 
 logger = logging.getLogger(__name__)
@@ -39,7 +44,7 @@ class _Unanswered(Exception):
 class Gateway:
     """The ASGI app."""
 
-    def __init__(self, services: Services, clock: Clock, settings: Settings) -> None:
+    def __init__(self, services: Services, clock: Clock, settings: Settings, messages: Path | None = None) -> None:
         self.clock = clock
         self.agenda = Agenda(clock)
         self.settings = settings
@@ -48,10 +53,12 @@ class Gateway:
         self.services = services
         self.admin = Admin(self)
         self.hang_up: Callable[[tuple[str, int]], None] = lambda client: None
+        self.sinks = StandIns(clock.now, messages)
         self.alarms: ShopAlarms | None = None
         self.stack = ShopStack(clock, wanted=bool(services.home.logs.groups))
         self._ministack: backend.App | None = None
         self._request_number = 0
+        self._secrets_wanted = {HOME, GLOBAL}
 
     @property
     def ministack(self) -> backend.App:
@@ -72,6 +79,7 @@ class Gateway:
             await backend.make_bucket(self.ministack, HOME, name, locked=locked)
         self.alarms = ShopAlarms(self.services)
         self.alarms.install(self.clock.now().timestamp())
+        install(Ground(self.agenda, self.services, self.faults))
         self.agenda.start()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -86,7 +94,8 @@ class Gateway:
             await self._send(send, await asyncio.to_thread(self.admin.answer, request))
             return
         with contextlib.suppress(_Unanswered):
-            await self._send(send, await self._answer(scope, request, receive), head=request.method == "HEAD")
+            answering = self._answer_for_sink if request.path.startswith(PREFIX) else self._answer
+            await self._send(send, await answering(scope, request, receive), head=request.method == "HEAD")
 
     async def _answer(self, scope: Message, request: Request, receive: Receive) -> Response:
         call = await asyncio.to_thread(identify, request)
@@ -102,6 +111,22 @@ class Gateway:
             seconds = round(time.monotonic() - began, 4)
             kind = fault.kind if fault else ""
             self.recording.add(CallRecord(named.service, named.operation, status, code, kind, started, seconds))
+
+    async def _answer_for_sink(self, scope: Message, request: Request, receive: Receive) -> Response:
+        """Answer for Slack or PagerDuty, whose requests are no calls of AWS."""
+        fault = self.faults.pick(self.sinks.call(request))
+        if fault is None:
+            return await asyncio.to_thread(self.sinks.answer, request)
+        if fault.kind == "status":
+            return self.sinks.failed(request, fault.status, fault.retry_after)
+        if fault.kind == "latency":
+            await asyncio.sleep(fault.ms / 1000)
+            return await asyncio.to_thread(self.sinks.answer, request)
+        self.sinks.lost(request, fault.kind)
+        if fault.kind == "hang":
+            await _until_gone(receive)
+        self.hang_up(scope["client"])
+        raise _Unanswered
 
     async def _with_fault(
         self, fault: Fault | None, call: Call | None, scope: Message, request: Request, receive: Receive
@@ -134,10 +159,20 @@ class Gateway:
             await self.stack.carry_out(self.ministack)
             if await self.stack.begins(self.ministack, call, scope, request):
                 return Response(200, [("content-type", "text/xml")], EXECUTED), ""
+        if call and call.service == "secretsmanager":
+            await self._keep_secrets(call.region)
         answer = await backend.ask(self.ministack, scope, request, receive)
         if call and backend.does_not_know(call, answer):
             return self._error(call, NotModelled(call.service, call.operation))
         return answer, ""
+
+    async def _keep_secrets(self, region: str) -> None:
+        """Make the sinks' secrets of a region when it is first asked for any: sooner they would shift the seeded ids."""
+        if region in self._secrets_wanted:
+            self._secrets_wanted.discard(region)
+            for name, value in secrets(os.environ["GATEWAY_PORT"]).items():
+                body = orjson.dumps({"Name": name, "SecretString": value, "ClientRequestToken": name.ljust(32, "-")})
+                await backend.tell(self.ministack, region, "secretsmanager", "secretsmanager.CreateSecret", body)
 
     def _ours(self, call: Call, operation: Operation, request: Request) -> tuple[Response, str]:
         plain = operation.declaration.plain
@@ -171,9 +206,11 @@ class Gateway:
         await send({"type": "http.response.body", "body": b"" if head else answer.body})
 
 
-def make_app(*, life: Any, overlay: Any, clock: Clock, settings: Settings) -> Gateway:
-    """Make the gateway over a life and an incident; neither is needed for an empty account."""
-    return Gateway(Services.of(life, overlay, clock, settings), clock, settings)
+def make_app(
+    *, life: Any, overlay: Any, clock: Clock, settings: Settings, messages: Path | None = None
+) -> Gateway:  # fmt: skip
+    """Make the gateway over a life and an incident, neither needed; what Slack and PagerDuty get is kept in `messages`."""
+    return Gateway(Services.of(life, overlay, clock, settings), clock, settings, messages)
 
 
 async def serve(

@@ -36,6 +36,11 @@ def profile_folder(directory: Path) -> Path:
     return directory / "aws"
 
 
+def messages_file(directory: Path) -> Path:
+    """Return the file of what Slack and PagerDuty got, a JSON object a line."""
+    return directory / "messages.jsonl"
+
+
 def lock_file(directory: Path) -> Path:
     """Return the file whose lock is held as long as a sandbox lives here; it holds the supervisor's process id."""
     return directory / "lock"

@@ -91,7 +91,7 @@ class Supervisor:
     def _claim(self) -> Path:
         """Take the directory and a work folder; from here on the reaper cleans up whatever happens."""
         lock = _claim_directory(self.directory)
-        stale = [state_files.sandbox_json(self.directory), state_files.profile_folder(self.directory)]
+        stale = [place(self.directory) for place in (state_files.sandbox_json, state_files.profile_folder, state_files.messages_file)]  # fmt: skip
         work, work_lock = cache.new_work_folder()
         reaper = Reaper(work, stale, [lock, work_lock])
         self.stack.callback(reaper.dismiss)
@@ -155,7 +155,8 @@ class Supervisor:
             await serve(app, 0, on_ready=announce, stop=stop)
             orderly.set()
 
-        app = make_app(life=life, overlay=overlay, clock=clock, settings=Settings())
+        kept = state_files.messages_file(self.directory)
+        app = make_app(life=life, overlay=overlay, clock=clock, settings=Settings(), messages=kept)
         cut = app.services.home.state.part(RdsState).cut
         for name, database in ((postgres_replica.PRIMARY, server), (postgres_replica.NAME, replica)):
             if database:

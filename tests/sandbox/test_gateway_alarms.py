@@ -160,6 +160,13 @@ def test_an_alarm_that_is_put_is_decided_by_m_of_n_and_tells_its_topic(stepped: 
     cloudwatch, sns, sqs = (stepped.client(name) for name in ("cloudwatch", "sns", "sqs"))
     topic, queue = sns.create_topic(Name="told")["TopicArn"], sqs.create_queue(QueueName="told")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    let_in = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": arn,
+    }
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": json.dumps({"Statement": [let_in]})})
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
     cloudwatch.put_metric_alarm(
         AlarmName="slow", Namespace="Test", MetricName="wait", Statistic="Maximum", Period=60, EvaluationPeriods=3, DatapointsToAlarm=2,
