@@ -26,6 +26,17 @@ class Change:
     data: dict[str, Any]
 
 
+def period(alarm: Mapping[str, Any]) -> int:
+    """Return the seconds of one datapoint; metric math goes by that of its metrics."""
+    found = [each["MetricStat"]["Period"] for each in alarm.get("Metrics", ()) if each.get("MetricStat")]
+    return int(max(found) if found else alarm["Period"])
+
+
+def statistic(alarm: Mapping[str, Any]) -> str:
+    """Return the name of the statistic; metric math has none."""
+    return str(alarm.get("ExtendedStatistic") or alarm.get("Statistic") or "")
+
+
 def breaches(alarm: Mapping[str, Any], value: float) -> bool:
     """Say whether a value is on the wrong side of the threshold."""
     return bool(_WORDS[alarm["ComparisonOperator"]][1](value, alarm["Threshold"]))
@@ -38,14 +49,14 @@ def changes(
 
     alarm: as DescribeAlarms gives it, with the state to begin with; points: statistic by start of period.
     """
-    period, state = alarm["Period"], alarm["StateValue"]
+    step, state = period(alarm), alarm["StateValue"]
     count = alarm["EvaluationPeriods"]
     enough = alarm.get("DatapointsToAlarm") or count
     treat = alarm.get("TreatMissingData") or "missing"
-    begin = start // period * period
-    for last in range(begin, int(end - lag) - period + 1, period):
-        at = last + period + lag
-        recent = [last - n * period for n in range(count)]
+    begin = start // step * step
+    for last in range(begin, int(end - lag) - step + 1, step):
+        at = last + step + lag
+        recent = [last - n * step for n in range(count)]
         known = [(when, points[when]) for when in recent if when in points]
         bad = [pair for pair in known if breaches(alarm, pair[1])]
         after = _state(state, len(bad), len(known), count, enough, treat)
@@ -97,8 +108,8 @@ def _data(
         "version": "1.0",
         "queryDate": stamp(at),
         "startDate": stamp(recent[-1]),
-        "statistic": alarm.get("ExtendedStatistic") or alarm["Statistic"],
-        "period": alarm["Period"],
+        **({"statistic": statistic(alarm)} if statistic(alarm) else {}),
+        "period": period(alarm),
         "recentDatapoints": [value for _, value in reversed(known)],
         "threshold": alarm["Threshold"],
         "evaluatedDatapoints": [{"timestamp": stamp(when), "value": value} for when, value in known],

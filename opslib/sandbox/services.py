@@ -12,7 +12,7 @@ from opslib.sandbox.logs_reading import LogsReading
 from opslib.sandbox.logs_saved import LogsSaved
 from opslib.sandbox.logs_writing import LogsWriting
 from opslib.sandbox.metrics_api import MetricsApi
-from opslib.sandbox.metrics_store import MetricsStore
+from opslib.sandbox.metrics_store import MetricKey, MetricsStore
 from opslib.sandbox.operations import Operation, Registry
 from opslib.sandbox.region_state import RegionState
 from opslib.sandbox.settings import Settings
@@ -21,7 +21,15 @@ OWNERS: tuple[type, ...] = (LogsApi, LogsWriting, LogsReading, LogsQueries, Logs
 HOME = "ap-northeast-1"
 GLOBAL = "us-east-1"
 Events = dict[str, list[dict[str, Any]]]
+Metrics = dict[MetricKey, Any]
 GLOBAL_NAMESPACES = ("AWS/CloudFront", "AWS/Route53")  # AWS tells their metrics nowhere else
+REPLICA = (("DBInstanceIdentifier", "shop-db-replica-1"),)
+OF_REPLICA = (
+    "EBSIOBalance%",
+    "EBSByteBalance%",
+    "MaximumUsedTransactionIDs",
+    "WriteLatency",
+)  # as the primary's base life
 
 
 class Region:
@@ -56,6 +64,7 @@ class Services:
     @classmethod
     def of(cls, life: Any, overlay: Any, clock: Clock, settings: Settings) -> "Services":
         """Make them and fill them from a life and an incident."""
+        more = _also_told(life.metrics) if life is not None else {}
         if overlay is not None:
             from opslib.sandbox.life import apply  # only here: an empty account needs no life
 
@@ -65,7 +74,7 @@ class Services:
             everywhere = {key: series for key, series in life.metrics.items() if key[0] in GLOBAL_NAMESPACES}
             services.region(GLOBAL).metrics.seed(everywhere)
             home = {key: series for key, series in life.metrics.items() if key[0] not in GLOBAL_NAMESPACES}
-            services.region(HOME).metrics.seed(home)
+            services.region(HOME).metrics.seed({**more, **home, **_of_clusters(home)})
             services.region(HOME).logs.seed(life.logs)
         return services
 
@@ -89,3 +98,15 @@ class Services:
     def home(self) -> Region:
         """Return the region of the shop."""
         return self.region(HOME)
+
+
+def _also_told(metrics: Metrics) -> Metrics:
+    """Return what the life leaves out of the replica."""
+    return {(key[0], key[1], REPLICA): series for key, series in metrics.items() if key[1] in OF_REPLICA}
+
+
+def _of_clusters(metrics: Metrics) -> Metrics:
+    """Return what ElastiCache tells by cache cluster alone, too: each has one node."""
+    return {
+        (key[0], key[1], key[2][:1]): series for key, series in metrics.items() if key[0] == "AWS/ElastiCache"
+    }  # CacheClusterId comes before CacheNodeId

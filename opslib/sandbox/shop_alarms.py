@@ -1,9 +1,14 @@
-"""The shop's alarms inside ministack: seeded with the state and the history that the life's metrics give them."""
+"""The shop's alarms inside ministack: seeded with the state and the history that the life's metrics give them.
 
+shop_alarms.json holds what the product's templates make for the sandbox; `python -m tests.alerting.shop_alarms` writes it.
+"""
+
+import fnmatch
 import hashlib
 import importlib
-import tomllib
-from collections.abc import Iterator
+import json
+import re
+from collections.abc import Callable, Iterator
 from importlib import resources
 from typing import Any
 
@@ -11,17 +16,17 @@ import numpy as np
 
 from opslib.sandbox import alarm_rules
 from opslib.sandbox.alarm_rules import Change
-from opslib.sandbox.metrics_reading import statistic
-from opslib.sandbox.metrics_store import MetricKey, Series
-from opslib.sandbox.services import HOME, Services
+from opslib.sandbox.apis.metric_data import MetricData
+from opslib.sandbox.metrics_reading import metric_key, statistic
+from opslib.sandbox.metrics_store import Point, Series
+from opslib.sandbox.services import Services
 from opslib.sandbox.state_files import ACCOUNT
 
 HISTORY_SECONDS = 26 * 3600  # the hours of which the life knows every minute
 CREATED = 1_782_864_000  # 2026-07-01, when the shop's alarms were made
-_OPERATORS = {
-    ">": "GreaterThanThreshold", ">=": "GreaterThanOrEqualToThreshold", "<": "LessThanThreshold", "<=": "LessThanOrEqualToThreshold",
-}  # fmt: skip
-_SIMPLE = {"Average", "Sum", "Minimum", "Maximum", "SampleCount"}
+OPERATORS = ("GreaterThanThreshold", "GreaterThanOrEqualToThreshold", "LessThanThreshold", "LessThanOrEqualToThreshold")
+METRIC, COMPOSITE, FILTER = "AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm", "AWS::Logs::MetricFilter"
+Told = tuple[str, str, Change]  # name, kind, what happened
 
 
 class ShopAlarms:
@@ -35,43 +40,48 @@ class ShopAlarms:
         self._life_end = 0
 
     def install(self, now: float) -> None:
-        """Make ministack ask us, and put in the shop's alarms where their metrics exist; actions are not fired for the past."""
+        """Make ministack ask us, and put in the alarms of a shop; actions are not fired for the past."""
         self._cloudwatch._evaluate_alarm, self._life_end = self._evaluate, int(now)
-        history: dict[str, list[tuple[str, str, Change]]] = {}
+        filters = [row["properties"] for row in configured(FILTER)]
+        if not {each["LogGroupName"] for each in filters} <= set(self._services.home.logs.groups):
+            return  # another account than the shop's
+        for each in filters:
+            self._count_lines(each)
+        history: dict[str, list[Told]] = {}
         made: dict[str, list[dict[str, Any]]] = {}
-        for region, alarm in _configured():
-            series = self._series(alarm, region)
-            if series is None:
-                continue
-            since = int(now) - HISTORY_SECONDS + alarm["Period"] * alarm["EvaluationPeriods"]
-            end = (
-                now
-                if _may_breach(series, alarm, int(now) - HISTORY_SECONDS)
-                else since + 2 * alarm["Period"] + _lag(alarm)
-            )
-            points = _points(series, alarm, int(now) - HISTORY_SECONDS, int(end))
-            for number, change in enumerate(alarm_rules.changes(alarm, points, start=since, end=end, lag=_lag(alarm))):
-                alarm_rules.apply(alarm, change)
-                if number:  # the first only says in what state the history begins
-                    history.setdefault(region, []).append((alarm["AlarmName"], "MetricAlarm", change))
+        for row in configured(METRIC):
+            alarm, region = quiet(row), row["region"]
+            history.setdefault(region, []).extend(self._past(alarm, region, int(now)))
             made.setdefault(region, []).append(alarm)
         for region, alarms in made.items():
-            self._put(region, alarms, history.get(region, []))
+            self._put(region, alarms, history[region])
 
-    def _put(self, region: str, alarms: list[dict[str, Any]], history: list[tuple[str, str, Change]]) -> None:
+    def _past(self, alarm: dict[str, Any], region: str, now: int) -> Iterator[Told]:
+        """Let an alarm live through the life's hours, and yield how it changed."""
+        begin, period, lag = now - HISTORY_SECONDS, alarm_rules.period(alarm), _lag(alarm)
+        since = begin + period * alarm["EvaluationPeriods"]
+        worth = self._may_breach(alarm, region, begin)
+        end = now if worth else since + 2 * period + int(lag)
+        points = self._points(alarm, region, begin, end)
+        for number, change in enumerate(alarm_rules.changes(alarm, points, start=since, end=end, lag=lag)):
+            alarm_rules.apply(alarm, change)
+            if number:  # the first only says in what state the history begins
+                yield alarm["AlarmName"], "MetricAlarm", change
+
+    def _put(self, region: str, alarms: list[dict[str, Any]], history: list[Told]) -> None:
         with self._scope(ACCOUNT, region):
             for alarm in alarms:
                 self._cloudwatch._alarms[alarm["AlarmName"]] = alarm
-            severe = _severe(region, alarms)
-            changes = _severe_changes(alarms, history)
-            for change in changes:
-                alarm_rules.apply(severe, change)
-            self._cloudwatch._composite_alarms[severe["AlarmName"]] = severe
-            history = sorted(
-                [*history, *((severe["AlarmName"], "CompositeAlarm", change) for change in changes)],
-                key=lambda item: item[2].at,
-            )
-            self._cloudwatch._history_entries().extend(alarm_rules.history_item(*item) for item in history)
+            told = list(history)
+            for row in configured(COMPOSITE):
+                if row["region"] == region:
+                    composite = quiet(row)
+                    for change in _composite_changes(composite["AlarmRule"], alarms, history):
+                        alarm_rules.apply(composite, change)
+                        told.append((composite["AlarmName"], "CompositeAlarm", change))
+                    self._cloudwatch._composite_alarms[composite["AlarmName"]] = composite
+            told.sort(key=lambda item: item[2].at)
+            self._cloudwatch._history_entries().extend(alarm_rules.history_item(*item) for item in told)
 
     def evaluate_all(self) -> None:
         """Decide every alarm anew, after the clock was stepped."""
@@ -83,7 +93,7 @@ class ShopAlarms:
         """Decide an alarm whose metric was put since the life ended; what is only the life's was decided at the start."""
         region = self._cloudwatch.get_region()
         series = self._series(alarm, region)
-        if series is None or alarm.get("ComparisonOperator") not in _OPERATORS.values():
+        if series is None or alarm.get("ComparisonOperator") not in OPERATORS:
             self._theirs(alarm)  # ministack's own metrics, such as those of Lambda and of metric filters
             return
         if not series.points and not alarm["StateReason"].startswith("Unchecked"):
@@ -92,7 +102,7 @@ class ShopAlarms:
         last = int(now) // period * period  # the running period counts too
         if not series.points:
             last = self._life_end // period * period - period
-        points = _points(series, alarm, last - alarm["EvaluationPeriods"] * period, last + period)
+        points = self._points(alarm, region, last - alarm["EvaluationPeriods"] * period, last + period)
         for change in alarm_rules.changes(alarm, points, start=last, end=last + period, lag=0):
             change = Change(now, change.before, change.after, change.reason, change.data)
             alarm_rules.apply(alarm, change)
@@ -103,57 +113,80 @@ class ShopAlarms:
             self._cloudwatch._evaluate_parent_alarms(alarm)
 
     def _series(self, alarm: dict[str, Any], region: str) -> Series | None:
-        dimensions = tuple(sorted((each["Name"], each["Value"]) for each in alarm.get("Dimensions") or ()))
-        key: MetricKey = (alarm.get("Namespace") or "", alarm.get("MetricName") or "", dimensions)
+        key = metric_key(alarm.get("Namespace") or "", alarm.get("MetricName") or "", alarm.get("Dimensions"))
         return self._services.region(region).metrics.get(key)
 
+    def _points(self, alarm: dict[str, Any], region: str, start: int, end: int) -> dict[int, float]:
+        """Return what an alarm looks at, its metric or its metric math, by start of period."""
+        period = alarm_rules.period(alarm)
+        begin = start // period * period
+        if "Metrics" in alarm:
+            asked = {"MetricDataQueries": alarm["Metrics"], "StartTime": begin, "EndTime": end}
+            [found] = MetricData(self._services.region(region).state).get_metric_data(asked)["MetricDataResults"]
+            return dict(zip(found["Timestamps"], found["Values"], strict=True))
+        series, name = self._series(alarm, region), alarm_rules.statistic(alarm)
+        if series is None:
+            return {}
+        values = (
+            (bucket.timestamp, statistic(series, bucket, name)) for bucket in series.buckets(begin, end, period, begin)
+        )
+        return {at: value for at, value in values if value is not None}
 
-def _configured() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield region and alarm, in the shape of DescribeAlarms, quiet to begin with."""
-    from opslib.sandbox.life.shop import SERVICES, shop
+    def _may_breach(self, alarm: dict[str, Any], region: str, start: int) -> bool:
+        """Say whether it is worth looking at every period: not where the extreme of all entries keeps the threshold."""
+        series = self._series(alarm, region)
+        if series is None:
+            return "Metrics" in alarm  # without any point nothing changes
+        seeded = series.seeded
+        if seeded is None or series.points:
+            return True
+        low = int(np.searchsorted(seeded.timestamps, start))
+        gap = np.diff(seeded.timestamps[low:]).max(initial=0) > seeded.period[low:].max(initial=0)
+        if gap and alarm["TreatMissingData"] != "notBreaching":
+            return True
+        above = alarm["ComparisonOperator"].startswith("Greater")
+        column = seeded.sum if alarm.get("Statistic") == "Sum" else seeded.max if above else seeded.min
+        values = column[low:]
+        extreme = values.max(initial=-np.inf) if above else values.min(initial=np.inf)
+        whole = alarm["Period"] // 60 if alarm.get("Statistic") == "Sum" else 1
+        return alarm_rules.breaches(alarm, float(extreme) * whole)
 
-    places = shop().raw["dimensions"]
-    given = tomllib.loads(resources.files("opslib.sandbox").joinpath("shop_alarms.toml").read_text(encoding="utf-8"))
-    for row in given["alarm"]:
-        for service in SERVICES if row.get("each") else [""]:
-            place = {"ClusterName": "shop", "ServiceName": service} if service else places.get(row.get("dim", ""), {})
-            yield row.get("region", HOME), _alarm(row, row["name"].replace("{each}", service), place)
+    def _count_lines(self, given: dict[str, Any]) -> None:
+        """Put the metric that a metric filter has made of the life's lines."""
+        group, matches = self._services.home.logs.groups[given["LogGroupName"]], _matcher(given["FilterPattern"])
+        for about in given["MetricTransformations"]:
+            key = metric_key(about["MetricNamespace"], about["MetricName"], None)
+            counted = [
+                (at // 1000, float(about["MetricValue"] if matches(line) else about["DefaultValue"]))
+                for at, line in zip(group.timestamps, group.messages, strict=True)
+            ]
+            points = [Point(at, 1.0, value, value, value) for at, value in counted]
+            self._services.home.metrics.put(key, about["Unit"], points)
 
 
-def _alarm(row: dict[str, Any], name: str, place: dict[str, str]) -> dict[str, Any]:
-    region = row.get("region", HOME)
-    kind = "Statistic" if row["stat"] in _SIMPLE else "ExtendedStatistic"
-    return _quiet(name, region, row["say"], row["severity"], row["runbook"]) | {
-        "MetricName": row["metric"], "Namespace": row["ns"], kind: row["stat"], "Period": row.get("period", 60),
-        "Dimensions": [{"Name": key, "Value": value} for key, value in place.items()],
-        "EvaluationPeriods": row["n"], "DatapointsToAlarm": row["m"], "Threshold": row["threshold"],
-        "ComparisonOperator": _OPERATORS[row["op"]], "TreatMissingData": row.get("missing", "missing"),
+def configured(kind: str) -> list[dict[str, Any]]:
+    """Return the rows of one type: region, type and properties as CloudFormation has them."""
+    text = resources.files("opslib.sandbox").joinpath("shop_alarms.json").read_text(encoding="utf-8")
+    return [row for row in json.loads(text) if row["type"] == kind]
+
+
+def quiet(row: dict[str, Any]) -> dict[str, Any]:
+    """Return an alarm in the shape of DescribeAlarms, as it was before it looked at anything."""
+    given = row["properties"]
+    arn = f"arn:aws:cloudwatch:{row['region']}:{ACCOUNT}:alarm:{given['AlarmName']}"
+    state, reason = "INSUFFICIENT_DATA", "Unchecked: Initial alarm creation"
+    if row["type"] == COMPOSITE:
+        state, reason = "OK", f"{arn} was created and its alarm rule evaluates to OK"
+    threshold = {"Threshold": float(given["Threshold"])} if "Threshold" in given else {}
+    return given | threshold | {
+        "AlarmArn": arn, "ActionsEnabled": True, "InsufficientDataActions": [], "StateValue": state, "StateReason": reason,
+        "StateUpdatedTimestamp": CREATED, "StateTransitionedTimestamp": CREATED, "AlarmConfigurationUpdatedTimestamp": CREATED,
     }  # fmt: skip
 
 
-def _quiet(name: str, region: str, say: str, severity: str, runbook: str) -> dict[str, Any]:
-    topic = f"arn:aws:sns:{region}:{ACCOUNT}:{'ops-critical' if severity == 'critical' else 'ops-alerts'}"
-    return {
-        "AlarmName": name, "AlarmArn": f"arn:aws:cloudwatch:{region}:{ACCOUNT}:alarm:{name}",
-        "AlarmDescription": f"{say} severity={severity} runbook={runbook}", "ActionsEnabled": True,
-        "AlarmActions": [topic], "OKActions": [topic], "InsufficientDataActions": [],
-        "StateValue": "INSUFFICIENT_DATA", "StateReason": "Unchecked: Initial alarm creation", "StateUpdatedTimestamp": CREATED,
-        "StateTransitionedTimestamp": CREATED, "AlarmConfigurationUpdatedTimestamp": CREATED,
-    }  # fmt: skip
-
-
-def _severe(region: str, alarms: list[dict[str, Any]]) -> dict[str, Any]:
-    text = resources.files("opslib.sandbox").joinpath("shop_alarms.toml").read_text(encoding="utf-8")
-    about = tomllib.loads(text)["composite"]
-    rule = " OR ".join(f'ALARM("{alarm["AlarmName"]}")' for alarm in alarms if _is_critical(alarm))
-    quiet = _quiet(about["name"], region, about["say"], "critical", about["runbook"])
-    reason = f"{quiet['AlarmArn']} was created and its alarm rule evaluates to OK"
-    return quiet | {"AlarmRule": rule, "StateValue": "OK", "StateReason": reason}
-
-
-def _severe_changes(alarms: list[dict[str, Any]], history: list[tuple[str, str, Change]]) -> list[Change]:
-    """Return how the composite alarm changed as the critical ones did."""
-    arns = {alarm["AlarmName"]: alarm["AlarmArn"] for alarm in alarms if _is_critical(alarm)}
+def _composite_changes(rule: str, alarms: list[dict[str, Any]], history: list[Told]) -> list[Change]:
+    """Return how a composite alarm changed as those did any of which puts it on."""
+    arns = {alarm["AlarmName"]: alarm["AlarmArn"] for alarm in alarms if f'ALARM("{alarm["AlarmName"]}")' in rule}
     on: set[str] = set()
     found = []
     for name, _, change in sorted(history, key=lambda item: item[2].at):
@@ -165,43 +198,27 @@ def _severe_changes(alarms: list[dict[str, Any]], history: list[tuple[str, str, 
             moment = alarm_rules.moment_words(change.at)
             reason = f"{arns[name]} transitioned to {change.after} at {moment}"
             states = ("ALARM", "OK") if before else ("OK", "ALARM")
-            data = {
-                "triggeringAlarms": [
-                    {"arn": arns[name], "state": {"value": change.after, "timestamp": alarm_rules.stamp(change.at)}}
-                ]
-            }
+            state = {"value": change.after, "timestamp": alarm_rules.stamp(change.at)}
+            data = {"triggeringAlarms": [{"arn": arns[name], "state": state}]}
             found.append(Change(change.at, *states, reason, data))
     return found
 
 
-def _is_critical(alarm: dict[str, Any]) -> bool:
-    return "severity=critical" in alarm["AlarmDescription"]
+def _matcher(pattern: str) -> Callable[[str], bool]:
+    """Return a test of lines for a pattern that wants fields of JSON to be texts, `*` in them for anything."""
+    wanted = re.findall(r'\$\.(\w+) = "([^"]*)"', pattern)
+    firm = [text.rstrip("*") for _, text in wanted]
 
+    def matches(line: str) -> bool:
+        if not all(text in line for text in firm):
+            return False
+        try:
+            fields = json.loads(line)
+        except ValueError:
+            return False
+        return all(fnmatch.fnmatchcase(str(fields.get(name, "")), text) for name, text in wanted)
 
-def _points(series: Series, alarm: dict[str, Any], start: int, end: int) -> dict[int, float]:
-    name, period = alarm.get("ExtendedStatistic") or alarm["Statistic"], alarm["Period"]
-    begin = start // period * period
-    values = (
-        (bucket.timestamp, statistic(series, bucket, name)) for bucket in series.buckets(begin, end, period, begin)
-    )
-    return {at: value for at, value in values if value is not None}
-
-
-def _may_breach(series: Series, alarm: dict[str, Any], start: int) -> bool:
-    """Say whether it is worth looking at every period: not where the extreme of all entries keeps the threshold."""
-    seeded = series.seeded
-    if seeded is None or series.points:
-        return True
-    low = int(np.searchsorted(seeded.timestamps, start))
-    gap = np.diff(seeded.timestamps[low:]).max(initial=0) > seeded.period[low:].max(initial=0)
-    if gap and alarm["TreatMissingData"] != "notBreaching":
-        return True
-    above = alarm["ComparisonOperator"].startswith("Greater")
-    column = seeded.sum if alarm.get("Statistic") == "Sum" else seeded.max if above else seeded.min
-    values = column[low:]
-    extreme = values.max(initial=-np.inf) if above else values.min(initial=np.inf)
-    whole = alarm["Period"] // 60 if alarm.get("Statistic") == "Sum" else 1
-    return alarm_rules.breaches(alarm, float(extreme) * whole)
+    return matches
 
 
 def _lag(alarm: dict[str, Any]) -> float:

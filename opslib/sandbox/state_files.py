@@ -70,7 +70,7 @@ def write(
         "clock": clock,
         **more,
         "passwords": {role: str(_password_file(directory, role)) for role in passwords},
-        "environment": _environment(directory, clock, postgres_port, replica_port),
+        "environment": environment(directory, clock, postgres_port, replica_port),
     }
     aside = directory / "sandbox.json.new"
     _private(aside, json.dumps(content, indent=1))
@@ -78,7 +78,8 @@ def write(
     return content
 
 
-def _environment(directory: Path, clock: str, postgres_port: int, replica_port: int) -> dict[str, Any]:
+def environment(directory: Path, clock: str, postgres_port: int, replica_port: int) -> dict[str, Any]:
+    """Return what a user would write about the shop into opslib.toml; its alarms stand in shop_alarms.json."""
     aws = profile_folder(directory)
     return {
         "account": ACCOUNT,

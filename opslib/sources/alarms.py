@@ -27,6 +27,7 @@ _KINDS = ["MetricAlarm", "CompositeAlarm"]
 _SIGNS = {
     "GreaterThanThreshold": ">", "GreaterThanOrEqualToThreshold": ">=", "LessThanThreshold": "<", "LessThanOrEqualToThreshold": "<=",
 }  # fmt: skip
+_OURS = {"Ops/Jobs": "jobs", "Ops/Frontend": "frontend"}  # what alerting's metric filters and builds tell
 _NAMED = re.compile(r"\b(severity|runbook)=([\w./-]*\w)")
 _UPDATED = re.compile(r"from (\w+) to (\w+)")
 
@@ -113,13 +114,14 @@ def _composite(alarm: Mapping[str, Any], _: Mapping[Any, str]) -> dict[str, Any]
 def _metric_alarm(alarm: Mapping[str, Any], owners: Mapping[Any, str]) -> dict[str, Any]:
     stats = [query["MetricStat"] for query in alarm.get("Metrics") or () if query.get("MetricStat")]
     metrics = [stat["Metric"] for stat in stats] or [alarm]
-    component = next((owners[key] for key in map(_key, metrics) if key in owners), "")
+    keys = [key for metric in metrics for key in (_key(metric), metric.get("Namespace", ""))]
+    component = next((owners[key] for key in keys if key in owners), "")
     shown = next(
         (query.get("Label") or query["Expression"] for query in alarm.get("Metrics") or () if query.get("Expression")),
         "",
     )
     name = shown or metrics[0].get("MetricName", "")
-    statistic = alarm.get("ExtendedStatistic") or alarm.get("Statistic") or (stats[0]["Stat"] if stats else "")
+    statistic = shown or alarm.get("ExtendedStatistic") or alarm.get("Statistic") or (stats[0]["Stat"] if stats else "")
     count, limit = alarm.get("EvaluationPeriods", 1), alarm.get("Threshold", float("nan"))
     period = alarm.get("Period") or (stats[0]["Period"] if stats else 60)
     sign = _SIGNS.get(alarm.get("ComparisonOperator", ""), alarm.get("ComparisonOperator", ""))
@@ -128,12 +130,15 @@ def _metric_alarm(alarm: Mapping[str, Any], owners: Mapping[Any, str]) -> dict[s
 
 
 def _owners(environment: Environment) -> dict[Any, str]:
-    """Return which component a metric tells about: by namespace, name and dimensions, else by the dimensions."""
-    found: dict[Any, str] = {}
+    """Return which component a metric tells about: by namespace and dimensions, else by a namespace that only one has."""
+    found: dict[Any, str] = dict(_OURS)
+    several = set()
     for metric in table(environment):
         for stat in metric.stats:
             found.setdefault((stat.namespace, frozenset(stat.dimensions)), metric.component)
-    return found
+            if found.setdefault(stat.namespace, metric.component) != metric.component:
+                several.add(stat.namespace)
+    return {key: component for key, component in found.items() if key not in several}
 
 
 def _key(metric: Mapping[str, Any]) -> Any:

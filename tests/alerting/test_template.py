@@ -82,7 +82,8 @@ def test_the_template_is_the_table(row: dict[str, Any], made: dict[str, Any]) ->
     for alarm in found:
         kind = "Statistic" if "Statistic" in alarm else "ExtendedStatistic"
         assert alarm.get(kind) == row.get("stat")
-        assert alarm.get("Period", 60) == row.get("period", 60)
+        stats = [one["MetricStat"] for one in alarm.get("Metrics", []) if "MetricStat" in one] or [alarm]
+        assert {one["Period"] for one in stats} == {row.get("period", 60)}
         assert (alarm["Threshold"], alarm["DatapointsToAlarm"], alarm["EvaluationPeriods"]) == (row["threshold"], row["m"], row["n"])  # fmt: skip
         sign = {">": "GreaterThanThreshold", ">=": "GreaterThanOrEqualToThreshold", "<": "LessThanThreshold", "<=": "LessThanOrEqualToThreshold"}  # fmt: skip
         assert alarm["ComparisonOperator"] == sign[row["op"]] and alarm["TreatMissingData"] == row["missing"]

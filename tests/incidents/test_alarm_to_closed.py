@@ -65,7 +65,7 @@ def applied(live: Sandbox, record: str, sealed: str) -> str:
 
 def test_from_an_alarm_to_a_closed_record(live: Sandbox, reports: Path) -> None:
     ringing = live.client("cloudwatch").describe_alarms(StateValue="ALARM")["MetricAlarms"]
-    alarm = next(one for one in ringing if one["AlarmName"] == "database-load")
+    alarm = next(one for one in ringing if one["AlarmName"] == "sandbox-shop-db-db-load")
     planned = opslib("plan", "restart-service", "-p", "service=api")  # somebody was faster than the record
     name = opslib("incident", "open", "Checkout is slow", "--severity", "SEV2").split()[0]
     rang = f"{alarm['StateUpdatedTimestamp']:%Y-%m-%d %H:%M} UTC"

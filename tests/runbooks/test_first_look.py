@@ -83,29 +83,33 @@ def test_the_parts_show_the_evidence(locked: Result) -> None:
     changed = locked.part("changes").table
     assert changed is not None
     assert changed["component"].iloc[0] == "api"
-    assert "database-load" in locked.part("alarms").sentence
+    assert "sandbox-shop-db-db-load" in locked.part("alarms").sentence
 
 
-PAGE = """[#4711] ALARM: "database-load" in Asia Pacific (Tokyo)
+PAGE = """[#4711] ALARM: "sandbox-shop-db-db-load" in Asia Pacific (Tokyo)
 Service: shop  Urgency: high
 Triggered at Nov 5, 2026 at 11:12 AM (JST)
 https://shop.pagerduty.com/incidents/Q0R3XAMPLE"""
-SLACK = """:rotating_light: [SANDBOX] *ACT NOW · 要対応* database-load
+SLACK = """:rotating_light: [SANDBOX] *ACT NOW · 要対応* sandbox-shop-db-db-load
 Threshold Crossed: 5 out of the last 5 datapoints were greater than the threshold (8.0).
 since 2026-11-05 11:12 JST
-<https://console.aws.example/cloudwatch/home#alarmsV2:alarm/database-load|open>"""
+<https://console.aws.example/cloudwatch/home#alarmsV2:alarm/sandbox-shop-db-db-load|open>"""
 
-MAIL = """ALARM: "database-load" in Asia Pacific (Tokyo)
+MAIL = """ALARM: "sandbox-shop-db-db-load" in Asia Pacific (Tokyo)
 Threshold Crossed: 1 out of the last 1 datapoints [11.2 (05/11/26 02:12:00)] was greater than the threshold (8.0)."""
 
 
 @pytest.mark.parametrize(
     ("report", "begins", "read_as"),
     [
-        (MAIL, "10:47", "alarm database-load: the text says 11-05 11:12 JST"),  # CloudWatch writes days first, in UTC
-        ("database-load", "10:4", "alarm database-load: it has been ALARM since 11-05 11:"),
-        (PAGE, "10:52", "alarm database-load, around 11-05 11:12 JST"),
-        (SLACK, "10:47", "alarm database-load: the text says 11-05 11:12 JST"),
+        (
+            MAIL,
+            "10:47",
+            "alarm sandbox-shop-db-db-load: the text says 11-05 11:12 JST",
+        ),  # CloudWatch writes days first, in UTC
+        ("sandbox-shop-db-db-load", "10:5", "alarm sandbox-shop-db-db-load: it has been ALARM since 11-05 11:"),
+        (PAGE, "10:52", "alarm sandbox-shop-db-db-load, around 11-05 11:12 JST"),
+        (SLACK, "10:47", "alarm sandbox-shop-db-db-load: the text says 11-05 11:12 JST"),
         ("今日の11時10分ごろから注文できない", "11:00", "words: since 11-05 11:10 JST"),
         ("checkout is slow since 11:20 JST", "11:10", "words: since 11-05 11:20 JST"),
         ("since 20 minutes nothing can be ordered", "11:10", "words: since 20 minutes ago"),

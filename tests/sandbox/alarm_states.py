@@ -26,7 +26,7 @@ def main(names: list[str]) -> None:
         services = Services.of(life.load(where), life.overlay(name, where), clock, Settings())
         ShopAlarms(services).install(clock.now().timestamp())
         held = [*cloudwatch._alarms._data.items(), *cloudwatch._composite_alarms._data.items()]
-        raised[name] = sorted({key[2] for key, alarm in held if alarm["StateValue"] != "OK"})
+        raised[name] = sorted({key[2] for key, alarm in held if alarm["StateValue"] == "ALARM"})
     print(json.dumps(raised))
 
 

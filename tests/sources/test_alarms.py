@@ -27,18 +27,27 @@ def environment(sandbox: Sandbox) -> Iterator[config.Environment]:
 def test_what_is_on_comes_first_with_component_and_runbook(environment: config.Environment) -> None:
     frame = alarms.alarms(environment)
     on = frame[frame["state"] == "ALARM"]
-    assert list(on["name"]) == ["web-response-time", "jobs-failed", "database-load", "severe"]
-    assert list(on.index) == [0, 1, 2, 3] and len(frame) == 47
-    load = on.iloc[2]
+    assert list(on["name"]) == [
+        "sandbox-load-balancer-response-time", "sandbox-severe-database", "sandbox-shop-db-db-load", "sandbox-jobs-failed",
+        "sandbox-load-balancer-error-ratio", "sandbox-severe-load-balancer",
+    ]  # fmt: skip
+    assert list(on.index) == [*range(6)] and len(frame) == 114
+    load, ratio = on.iloc[2], on.iloc[4]
     assert (load["component"], load["metric"], load["threshold"], load["severity"]) == (
         "database",
         "DBLoad",
         4.0,
         "critical",
     )
-    assert (load["runbook"], load["rule"]) == ("2-investigate/slow-database", "Average > 4, 5 of 5 x 60 s")
-    assert load["since"] == datetime(2026, 11, 5, 2, 9, 48, tzinfo=UTC) and "5 out of the last 5" in load["reason"]
-    assert set(frame.loc[frame["component"] == "", "name"]) == {"severe"}
+    assert (load["runbook"], load["rule"]) == ("2-investigate/slow-database", "Average > 4, 15 of 15 x 60 s")
+    assert load["since"] == datetime(2026, 11, 5, 2, 19, 33, tzinfo=UTC) and "15 out of the last 15" in load["reason"]
+    assert (ratio["component"], ratio["rule"]) == ("load-balancer", "error-ratio > 1, 2 of 3 x 300 s")
+    of_all = frame.loc[frame["component"] == "", "name"].str.removeprefix("sandbox-")
+    assert set(of_all.str.partition("-")[0]) == {"severe", "cluster"}
+    assert set(frame.loc[frame["metric"].isin(["JobsFailed", "EngineCPUUtilization"]), "component"]) == {
+        "jobs",
+        "cache",
+    }
     assert set(frame.loc[frame["region"] == "us-east-1", "component"]) == {"cdn", "dns", ""}
     assert frame["enabled"].all() and frame.attrs["problems"] == []
 
@@ -47,17 +56,21 @@ def test_history_agrees_with_the_series(environment: config.Environment) -> None
     changes = alarms.history(environment, window=HOURS)
     assert changes["at"].is_monotonic_increasing and set(changes["after"]) == {"ALARM", "OK"}
     load = metrics.series(environment, window=HOURS, components=("database",))["database", "DBLoad"]
-    on = changes[changes["name"] == "database-load"].iloc[0]["at"]
-    above = (load > 4).rolling(5).sum() == 5  # true at the start of the fifth minute
+    on = changes[changes["name"] == "sandbox-shop-db-db-load"].iloc[0]["at"]
+    above = (load > 4).rolling(15).sum() == 15  # true at the start of the fifteenth minute
     first = above[above].index[0]
     assert first + timedelta(minutes=1) <= on < first + timedelta(minutes=2)
 
 
 def test_the_window_is_half_open(environment: config.Environment) -> None:
-    moment = datetime(2026, 11, 5, 2, 9, 48, tzinfo=UTC)
+    moment = datetime(2026, 11, 5, 2, 19, 33, tzinfo=UTC)
     hour = timedelta(hours=1)
-    assert "database-load" in set(alarms.history(environment, window=Window(moment, moment + hour, UTC))["name"])
-    assert "database-load" not in set(alarms.history(environment, window=Window(moment - hour, moment, UTC))["name"])
+    assert "sandbox-shop-db-db-load" in set(
+        alarms.history(environment, window=Window(moment, moment + hour, UTC))["name"]
+    )
+    assert "sandbox-shop-db-db-load" not in set(
+        alarms.history(environment, window=Window(moment - hour, moment, UTC))["name"]
+    )
     nothing = alarms.history(environment, window=parse("1m", now=NOW - timedelta(hours=9), zone=UTC))
     assert nothing.empty and list(nothing.columns) == list(alarms.HISTORY)
 
@@ -74,7 +87,7 @@ def test_a_region_that_fails_is_said(environment: config.Environment, monkeypatc
 
     monkeypatch.setattr(aws, "pages", pages)
     frame = alarms.alarms(environment)
-    assert frame.attrs["problems"] == ["alarms of us-east-1: DescribeAlarms was denied"] and len(frame) == 43
+    assert frame.attrs["problems"] == ["alarms of us-east-1: DescribeAlarms was denied"] and len(frame) == 107
 
 
 def test_denied_everywhere_is_an_error(sandbox: Sandbox, environment: config.Environment) -> None:
@@ -123,6 +136,6 @@ def test_broken_history_leaves_the_summary(
 def test_markers_tell_what_went_on(environment: config.Environment) -> None:
     found = markers(alarms=alarms.history(environment, window=HOURS))
     labels = [marker.label for marker in found]
-    assert len(set(labels)) == len(labels) and "alarm database-load" in labels
+    assert len(set(labels)) == len(labels) and "alarm sandbox-shop-db-db-load" in labels
     assert [marker.at for marker in found] == sorted(marker.at for marker in found)
     assert {marker.kind for marker in found} == {"alarm"} and markers() == []
