@@ -14,7 +14,7 @@ import orjson
 from hypercorn.asyncio import serve as hypercorn_serve
 from moto.core.parse import RequestParserError
 
-from opslib.sandbox import backend
+from opslib.sandbox import backend, stack_resources
 from opslib.sandbox.admin import Admin
 from opslib.sandbox.agenda import Agenda
 from opslib.sandbox.backend import Message, Receive, Send
@@ -155,6 +155,7 @@ class Gateway:
         if call and ours:
             return self._error(call, NotModelled(call.service, call.operation, "is not modelled over CBOR"))
         if call and call.service == "cloudformation":  # not sooner: its import takes a second
+            stack_resources.install(self.services)
             await self.stack.install(self.ministack, call.region)
             await self.stack.carry_out(self.ministack)
             if await self.stack.begins(self.ministack, call, scope, request):

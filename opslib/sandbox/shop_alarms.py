@@ -93,6 +93,8 @@ class ShopAlarms:
         """Decide an alarm whose metric was put since the life ended; what is only the life's was decided at the start."""
         region = self._cloudwatch.get_region()
         series = self._series(alarm, region)
+        if alarm.get("Metrics"):
+            return
         if series is None or alarm.get("ComparisonOperator") not in OPERATORS:
             self._theirs(alarm)  # ministack's own metrics, such as those of Lambda and of metric filters
             return

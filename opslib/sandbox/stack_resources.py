@@ -1,0 +1,168 @@
+"""What ministack's CloudFormation lacks for alerts: composite alarms, metric math, some properties, what a change replaces."""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from opslib.sandbox import alarm_store
+from opslib.sandbox.service_errors import ServiceError
+from opslib.sandbox.services import Region, Services
+
+GROUP = "AWS::Logs::LogGroup"
+METRIC, COMPOSITE = "AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm"
+TOPIC_ATTRIBUTES = ("KmsMasterKeyId", "SignatureVersion", "TracingConfig")
+_NUMBERS = ("Period", "EvaluationPeriods", "DatapointsToAlarm", "ActionsSuppressorWaitPeriod", "ActionsSuppressorExtensionPeriod")  # fmt: skip
+# Of the types of an alerting stack: the properties whose change makes another resource, from AWS's reference; every
+# other change is made in place. Without these a change set would say "Conditionally" of every change.
+REPLACING = {
+    METRIC: ("AlarmName",), COMPOSITE: ("AlarmName",), "AWS::Logs::MetricFilter": ("FilterName", "LogGroupName"),
+    GROUP: ("LogGroupName",), "AWS::Events::Rule": ("Name", "EventBusName"), "AWS::SNS::TopicPolicy": (),
+    "AWS::SQS::QueuePolicy": (), "AWS::SNS::Subscription": ("Endpoint", "Protocol", "TopicArn"),
+    "AWS::Lambda::EventInvokeConfig": ("FunctionName", "Qualifier"), "AWS::KMS::Key": (),
+    "AWS::Lambda::Permission": (
+        "Action", "EventSourceToken", "FunctionName", "FunctionUrlAuthType", "Principal", "PrincipalOrgID", "SourceAccount", "SourceArn",
+    ),
+}  # fmt: skip
+
+
+def install(services: Services) -> None:
+    """Teach ministack's CloudFormation, once; its import takes a second, so only when it is first asked for anything."""
+    provisioners: Any = importlib.import_module("ministack.services.cloudformation.provisioners")
+    if COMPOSITE in provisioners._RESOURCE_HANDLERS:
+        return
+    for kind in (METRIC, COMPOSITE):
+        resource = _Alarms(kind, provisioners)
+        provisioners._RESOURCE_HANDLERS[kind] = {
+            "create": resource.create, "update": resource.update, "update_with_logical_id": True, "delete": resource.delete,
+        }  # fmt: skip
+        provisioners._STACK_TAG_PROPERTY[kind] = ("Tags", "list")
+    for kind, names in REPLACING.items():
+        provisioners._REPLACING_PROPERTIES.setdefault(kind, names)
+    log_groups = _LogGroups(services)
+    for kind, add in (
+        ("AWS::SNS::Topic", _attributes),
+        ("AWS::Lambda::Function", _concurrency),
+        (GROUP, log_groups.put),
+    ):
+        handler = provisioners._RESOURCE_HANDLERS[kind]
+        for name, place in (("create", 1), ("update", 2)):
+            handler[name] = _AndMore(handler[name], place, add)
+    handler = provisioners._RESOURCE_HANDLERS[GROUP]
+    handler["delete"] = log_groups.deletes(handler["delete"])
+
+
+class _AndMore:
+    """ministack's way to make or change a resource, and then the properties that it would drop."""
+
+    def __init__(self, theirs: Callable[..., tuple[str, Any]], place: int, add: Callable[[str, Any], None]) -> None:
+        self._theirs, self._place, self._add = theirs, place, add
+
+    def __call__(self, *given: Any, **more: Any) -> tuple[str, Any]:
+        name, told = self._theirs(*given, **more)
+        self._add(name, given[self._place])
+        return name, told
+
+
+def _attributes(arn: str, properties: dict[str, Any]) -> None:
+    held = importlib.import_module("ministack.services.sns")._topics[arn]["attributes"]
+    for name in TOPIC_ATTRIBUTES:
+        held.pop(name, None)
+        held |= {name: str(properties[name])} if properties.get(name) else {}
+
+
+def _concurrency(name: str, properties: dict[str, Any]) -> None:
+    reserved = properties.get("ReservedConcurrentExecutions")
+    function = importlib.import_module("ministack.services.lambda_svc")._functions[name]
+    function["concurrency"] = None if reserved is None else int(reserved)
+
+
+class _LogGroups:
+    """The groups of a stack in our store too, where everybody looks for them."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def put(self, name: str, properties: dict[str, Any]) -> None:
+        if name not in self._region().logs.groups:
+            self._call("CreateLogGroup", logGroupName=name, logGroupClass=properties.get("LogGroupClass"))
+        if days := properties.get("RetentionInDays"):
+            self._call("PutRetentionPolicy", logGroupName=name, retentionInDays=int(days))
+        else:
+            self._call("DeleteRetentionPolicy", logGroupName=name)
+
+    def deletes(self, theirs: Callable[..., None]) -> Callable[..., None]:
+        def delete(name: str, properties: dict[str, Any]) -> None:
+            theirs(name, properties)
+            self._region().logs.groups.pop(name, None)
+
+        return delete
+
+    def _region(self) -> Region:
+        return self._services.region(alarm_store.cloudwatch().get_region())
+
+    def _call(self, operation: str, **given: Any) -> None:
+        found = self._region().registry.get("logs", operation)
+        assert found is not None
+        try:
+            found.handler(given)
+        except ServiceError as error:
+            raise ValueError(error.message) from error
+
+
+class _Alarms:
+    """How alarms of one kind are made, changed and removed by a stack."""
+
+    def __init__(self, kind: str, provisioners: Any) -> None:
+        self._kind, self._provisioners = kind, provisioners
+        self._store = alarm_store.cloudwatch()
+
+    def create(self, logical: str, properties: dict[str, Any], stack: str) -> tuple[str, dict[str, str]]:
+        name = self._name(logical, properties, stack)
+        if name in self._held():
+            raise ValueError(f"Resource of type '{self._kind}' with identifier '{name}' already exists.")
+        return self._put(name, properties)
+
+    def update(
+        self, name: str, before: dict[str, Any], after: dict[str, Any], stack: str, logical: str = ""
+    ) -> tuple[str, dict[str, str]]:
+        wanted = self._name(logical or name, after, stack)
+        there = name if name in self._held() else None
+        replaced = self._provisioners._rename_replacement(
+            name, before, after, stack, logical, wanted, there, self.create, self.delete
+        )
+        return replaced or self._put(name, after)
+
+    def delete(self, name: str, properties: dict[str, Any]) -> None:
+        _, _, body = answer = self._store._delete_alarms({}, {"AlarmNames": [name]}, False, True)
+        if answer[0] >= 400:
+            raise ValueError(body.decode())
+
+    def _put(self, name: str, properties: dict[str, Any]) -> tuple[str, dict[str, str]]:
+        given = _typed(properties) | {"AlarmName": name}
+        tags = given.pop("Tags", [])  # `aws:` tags are CloudFormation's to give
+        try:
+            put = alarm_store.put_metric_alarm if self._kind == METRIC else alarm_store.put_composite_alarm
+            record = put(given)
+        except ServiceError as error:
+            message = f'Resource handler returned message: "{error.message}" (Service: CloudWatch, Status Code: 400)'
+            raise ValueError(message) from error
+        self._store.cloudformation_set_metric_alarm_tags(name, tags)
+        return name, {"Arn": record["AlarmArn"]}
+
+    def _held(self) -> Any:
+        return self._store._alarms if self._kind == METRIC else self._store._composite_alarms
+
+    def _name(self, logical: str, properties: dict[str, Any], stack: str) -> str:
+        return str(properties.get("AlarmName") or self._provisioners._physical_name(stack, logical, max_len=255))
+
+
+def _typed(properties: dict[str, Any]) -> dict[str, Any]:
+    """Return properties as PutMetricAlarm takes them: a template may have said its numbers as text."""
+    found = {name: value for name, value in properties.items() if value not in (None, "")}
+    found |= {name: int(found[name]) for name in _NUMBERS if name in found}
+    for query in found.get("Metrics") or ():
+        if isinstance(query.get("ReturnData"), str):
+            query["ReturnData"] = query["ReturnData"] == "true"
+        if stat := query.get("MetricStat"):
+            stat["Period"] = int(stat["Period"])
+    return found
