@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 BEFORE, AFTER = timedelta(minutes=30), timedelta(minutes=10)  # the window of links and commands, around the change
+NEW = timedelta(minutes=30)  # so long after it was made an alarm's first OK is no news
 QUERY = 'fields @timestamp, service, request_id, error.kind, message | filter level = "error" | sort @timestamp desc | limit 200'
 LINE = re.compile(
     r"(?:\A|\s)severity=(critical|error|warning|info) runbook=([\w-]+(?:/[\w-]+)?)(?: env=([\w-]+))?\s*\Z", re.ASCII
@@ -44,6 +45,9 @@ class Alert:
     build: tuple[str, str, str] | None = None  # app, branch and job of an Amplify build that ended
     topic: str = ""  # the topic that brought it; empty: a rule did
     drill: str = ""  # which drill it is part of
+    first: bool = (
+        False  # an alarm that was just made says that it is OK: with a new stack a hundred do, and nobody asked
+    )
 
 
 def parse(record: Any) -> Alert:
@@ -86,6 +90,7 @@ def _alarm(body: dict[str, Any], plain: Alert) -> Alert:
     says = str(body.get("AlarmDescription") or "")[: line.start()] if line else str(body.get("AlarmDescription") or "")
     state = body["NewStateValue"] if body["NewStateValue"] in {"OK", "ALARM", "INSUFFICIENT_DATA"} else "ALARM"
     at = _time(body.get("StateChangeTime"), plain.at)
+    made = _time(body.get("AlarmConfigurationUpdatedTimestamp"), at - NEW)
     env = env or os.environ.get("ENVIRONMENT", "")
     dimensions = {str(_dict(one).get("name")): str(_dict(one).get("value")) for one in trigger.get("Dimensions") or []}
     limit = f"{trigger['ComparisonOperator']} {trigger.get('Threshold')}" if trigger.get("ComparisonOperator") else ""
@@ -95,6 +100,7 @@ def _alarm(body: dict[str, Any], plain: Alert) -> Alert:
     }  # fmt: skip
     return replace(
         plain, kind="alarm", title=clean(name, 255), state=state, severity=severity, at=at, key=f"cw:{arn or name}",
+        first=state == "OK" and body.get("OldStateValue") == "INSUFFICIENT_DATA" and at - made < NEW,
         detail=clean(f"{says.strip()}\n{body.get('NewStateReason') or ''}".strip(), 2000),
         facts=tuple((key, clean(value, 300)) for key, value in facts.items() if value.strip()),
         links=_links(name, region, trigger, dimensions, at, env), command=_command(runbook, name, dimensions, at, env),

@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any
@@ -22,6 +22,7 @@ from opslib.alerting import still_on
 from opslib.alerting.messages import Alert, clean, parse, utc
 
 BUDGET_S, TRY_S, TICK_S = 8.0, 3.0, 25.0
+LATE = timedelta(seconds=45)  # a message this old was tried before
 SEVERITIES = ("critical", "error", "warning", "info")
 STATES = {  # words and colours as everywhere in opslib
     "critical": ("ACT NOW · 要対応", "#b3261e"), "error": ("ACT NOW · 要対応", "#b3261e"), "warning": ("CHECK · 要確認", "#a15c00"),
@@ -146,7 +147,7 @@ def _tell(alert: Alert) -> None:
     sent = _send(sink, alert, end)
     if alert.state == "OK":
         _over[alert.key] = max(alert.at, _over.get(alert.key, alert.at))
-    elif sink == "pagerduty" and alert.state == "ALARM" and _over.get(alert.key, alert.at) > alert.at:
+    elif sink == "pagerduty" and alert.state == "ALARM" and (_over.get(alert.key, alert.at) > alert.at or _is_over(alert)):  # fmt: skip
         _send(sink, replace(alert, state="OK"), end + BUDGET_S)  # its end was told before it: nothing is left open
     _told[alert.id] = True
     for kept in (_told, _over):
@@ -157,6 +158,17 @@ def _tell(alert: Alert) -> None:
     _measure("Ops/Alerting", {"Sink": sink, "Kind": kind}, "Told", 1, at=utc(alert.at), sent=sent, **about)
     if sink == "pagerduty" and alert.build and not alert.topic:  # the rule for every build, not the one for failed ones
         _measure_build(*alert.build)
+
+
+def _is_over(alert: Alert) -> bool:
+    """Tell whether an alarm that comes late is off again: another container may have told its end, and it comes but once."""
+    if alert.kind != "alarm" or not alert.topic or datetime.now(UTC) - alert.at < LATE:
+        return False
+    try:
+        return still_on.is_off(_client("cloudwatch", os.environ["AWS_REGION"]), alert.title)
+    except Exception as error:  # told it is; at worst a person closes it
+        print(json.dumps({"level": "warn", "service": "notifier", "message": f"not known whether it is over: {type(error).__name__}: {error}"}))  # fmt: skip
+        return False
 
 
 def _measure(namespace: str, dimensions: dict[str, str], name: str, value: float, **more: Any) -> None:
@@ -184,7 +196,7 @@ def _send(sink: str, alert: Alert, end: float) -> bool:
             _secret.cache_clear()
         secret = _secret(os.environ["SECRET"], sink)
         if sink == "slack":
-            url, body = secret, None if alert.kind == "heartbeat" else slack(alert)
+            url, body = secret, None if alert.kind == "heartbeat" or alert.first else slack(alert)
         else:
             path, body = pagerduty(alert, secret) or ("", None)
             url = os.environ.get("PAGERDUTY", "https://events.pagerduty.com") + path

@@ -57,6 +57,11 @@ def over(cloudwatch: Any, raised: list[Alert]) -> list[Alert]:
     return [alert for alert in raised if alert.key not in on]
 
 
+def is_off(cloudwatch: Any, name: str) -> bool:
+    """Tell whether there is an alarm of a name and it is not on."""
+    return any(alarm["StateValue"] != "ALARM" for alarm in _alarms(cloudwatch, AlarmNames=[name]))
+
+
 def _alarms(cloudwatch: Any, **asked: Any) -> Iterable[dict[str, Any]]:
     for page in cloudwatch.get_paginator("describe_alarms").paginate(AlarmTypes=list(_KINDS.values()), **asked):
         for kind in _KINDS:

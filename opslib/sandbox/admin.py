@@ -72,6 +72,7 @@ class Admin:
         self._gateway.agenda.advance(seconds)
         if self._gateway.alarms:
             self._gateway.alarms.evaluate_all()
+            self._gateway.agenda.settle()  # with what the alarms do
         return {"now": _zulu(self._gateway)}
 
     def _remove_faults(self, request: Request) -> Body:

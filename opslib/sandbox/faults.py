@@ -10,9 +10,10 @@ from typing import Any
 from opslib.sandbox.protocol import Call, model_of
 from opslib.sandbox.service_errors import ServiceError
 
-KINDS = ("throttling", "access-denied", "expired-token", "latency", "hang", "drop", "status")
+AWS_KINDS = ("throttling", "access-denied", "expired-token", "latency", "hang", "drop")
 SINKS = ("slack", "pagerduty")  # which are no part of AWS: only a fault that names them strikes them
-SINK_KINDS = ("status", "latency", "hang", "drop")
+SINK_KINDS = ("status", "latency", "hang", "drop", "answer-lost")  # the last: it took what came, and nobody hears of it
+KINDS = (*AWS_KINDS, "status", "answer-lost")
 _THROTTLING = {
     "s3": ("SlowDown", 503, "Please reduce your request rate."),
     "ec2": ("RequestLimitExceeded", 503, "Request limit exceeded."),
@@ -63,12 +64,8 @@ class Faults:
         if asked.get("kind") not in KINDS:
             raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {asked.get('kind')!r}")
         service = _name(asked, "service")
-        if (asked["kind"] == "status" and service not in SINKS) or (
-            service in SINKS and asked["kind"] not in SINK_KINDS
-        ):
-            raise ValueError(
-                f"{' and '.join(SINKS)}, and they alone, answer a status; they take {', '.join(SINK_KINDS)}"
-            )
+        if asked["kind"] not in (SINK_KINDS if service in SINKS else AWS_KINDS):
+            raise ValueError(f"AWS takes {', '.join(AWS_KINDS)}; {' and '.join(SINKS)} take {', '.join(SINK_KINDS)}")
         fault = Fault(
             id=next(self._ids),
             service=service,

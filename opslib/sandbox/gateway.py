@@ -122,7 +122,10 @@ class Gateway:
         if fault.kind == "latency":
             await asyncio.sleep(fault.ms / 1000)
             return await asyncio.to_thread(self.sinks.answer, request)
-        self.sinks.lost(request, fault.kind)
+        if fault.kind == "answer-lost":
+            await asyncio.to_thread(self.sinks.answer, request)
+        else:
+            self.sinks.lost(request, fault.kind)
         if fault.kind == "hang":
             await _until_gone(receive)
         self.hang_up(scope["client"])

@@ -6,7 +6,8 @@ from typing import Any
 
 from opslib.sandbox import alarm_store
 from opslib.sandbox.service_errors import ServiceError
-from opslib.sandbox.services import Region, Services
+from opslib.sandbox.services import HOME, Region, Services
+from opslib.sandbox.shop_alarms import CREATED
 
 GROUP = "AWS::Logs::LogGroup"
 METRIC, COMPOSITE = "AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm"
@@ -38,6 +39,7 @@ def install(services: Services) -> None:
         provisioners._STACK_TAG_PROPERTY[kind] = ("Tags", "list")
     for kind, names in REPLACING.items():
         provisioners._REPLACING_PROPERTIES.setdefault(kind, names)
+    provisioners._physical_name = _named_by_region(provisioners)
     log_groups = _LogGroups(services)
     for kind, add in (
         ("AWS::SNS::Topic", _attributes),
@@ -49,6 +51,21 @@ def install(services: Services) -> None:
             handler[name] = _AndMore(handler[name], place, add)
     handler = provisioners._RESOURCE_HANDLERS[GROUP]
     handler["delete"] = log_groups.deletes(handler["delete"])
+
+
+def _named_by_region(provisioners: Any) -> Callable[..., str]:
+    """Return how ministack names what has no name, but not alike in two regions: roles are global, one would take the other's place."""
+    theirs, seed = provisioners._physical_name, provisioners._NAME_SEED
+
+    def name(*given: Any, **more: Any) -> str:
+        region = alarm_store.cloudwatch().get_region()
+        token = seed.set(seed.get() if region == HOME else f"{seed.get()}{region}")
+        try:
+            return str(theirs(*given, **more))
+        finally:
+            seed.reset(token)
+
+    return name
 
 
 class _AndMore:
@@ -118,7 +135,10 @@ class _Alarms:
 
     def create(self, logical: str, properties: dict[str, Any], stack: str) -> tuple[str, dict[str, str]]:
         name = self._name(logical, properties, stack)
-        if name in self._held():
+        held = self._held().get(name)
+        if (
+            held and held["AlarmConfigurationUpdatedTimestamp"] != CREATED
+        ):  # the life's own are what the stacks would have made
             raise ValueError(f"Resource of type '{self._kind}' with identifier '{name}' already exists.")
         return self._put(name, properties)
 

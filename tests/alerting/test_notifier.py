@@ -106,6 +106,19 @@ def test_an_alarm_in_slack_says_verdict_numbers_links_and_command(sink: Any) -> 
     assert [words for words, _ in parse(sns(alarm())).links] == ["Alarm", "Metric", "Logs"]
 
 
+@pytest.mark.parametrize(("before", "made", "told_in_slack"), [
+    ("INSUFFICIENT_DATA", "2026-11-02T01:50:00.000+0000", False), ("INSUFFICIENT_DATA", "2026-10-02T01:50:00.000+0000", True),
+    ("ALARM", "2026-11-02T01:50:00.000+0000", True), ("INSUFFICIENT_DATA", "nonsense", True),
+])  # fmt: skip
+def test_the_first_ok_of_a_new_alarm_is_no_news(before: str, made: str, told_in_slack: bool, sink: Any) -> None:
+    """A new stack would say it a hundred times; PagerDuty may have it, for it opens nothing."""
+    first = alarm("OK", OldStateValue=before, AlarmConfigurationUpdatedTimestamp=made)
+    for number, (name, count) in enumerate((("slack", int(told_in_slack)), ("pagerduty", 1))):
+        stub = sink(name)
+        stub.got.clear()
+        assert told(first, number) == {"told": 1, "kept": 0} and len(stub.got) == count
+
+
 def test_the_words_are_those_of_opslib() -> None:
     for state, verdict in {
         "critical": "critical",
