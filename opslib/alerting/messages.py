@@ -22,6 +22,12 @@ QUERY = 'fields @timestamp, service, request_id, error.kind, message | filter le
 LINE = re.compile(
     r"(?:\A|\s)severity=(critical|error|warning|info) runbook=([\w-]+(?:/[\w-]+)?)(?: env=([\w-]+))?\s*\Z", re.ASCII
 )
+NEWEST = re.compile(
+    r"datapoints? \[(-?[0-9.]+(?:[eE][+-]?[0-9]+)?)[ ,\]]", re.ASCII
+)  # CloudWatch names the newest first
+SIGNS = {
+    "GreaterThanThreshold": ">", "GreaterThanOrEqualToThreshold": "≥", "LessThanThreshold": "<", "LessThanOrEqualToThreshold": "≤",
+}  # fmt: skip
 _HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ud800-\udfff\ufeff]")
 _DRILL = re.compile(r"\bDRILL-[0-9a-f]{8}\b")
 _OF_RESOURCE = {"slow-database": ("instance", "DBInstanceIdentifier"), "failing-service": ("service", "ServiceName")}
@@ -93,10 +99,12 @@ def _alarm(body: dict[str, Any], plain: Alert) -> Alert:
     made = _time(body.get("AlarmConfigurationUpdatedTimestamp"), at - NEW)
     env = env or os.environ.get("ENVIRONMENT", "")
     dimensions = {str(_dict(one).get("name")): str(_dict(one).get("value")) for one in trigger.get("Dimensions") or []}
-    limit = f"{trigger['ComparisonOperator']} {trigger.get('Threshold')}" if trigger.get("ComparisonOperator") else ""
+    newest, on = NEWEST.search(str(body.get("NewStateReason") or "")), body.get("TriggeringChildren") or []
     facts = {
+        "value": f"{float(newest[1]):.4g}" if newest else "", "limit": _limit(trigger),
+        "metric": " ".join([str(trigger.get("MetricName") or _label(trigger)), *dimensions.values()]).strip(),
+        "alarms": " ".join(str(_dict(one).get("Arn")).rpartition(":")[2] for one in on if _dict(_dict(one).get("State")).get("Value") == "ALARM"),
         "state": f"{body.get('OldStateValue') or '?'} → {state}", "account": f"{body.get('AWSAccountId', '')} {region}", "environment": env,
-        "metric": " ".join([str(trigger.get("MetricName") or ""), *dimensions.values()]).strip(), "limit": limit,
     }  # fmt: skip
     return replace(
         plain, kind="alarm", title=clean(name, 255), state=state, severity=severity, at=at, key=f"cw:{arn or name}",
@@ -105,6 +113,24 @@ def _alarm(body: dict[str, Any], plain: Alert) -> Alert:
         facts=tuple((key, clean(value, 300)) for key, value in facts.items() if value.strip()),
         links=_links(name, region, trigger, dimensions, at, env), command=_command(runbook, name, dimensions, at, env),
     )  # fmt: skip
+
+
+def _limit(trigger: Mapping[str, Any]) -> str:
+    """Return what an alarm takes for too much, as people write it: > 4 in 3 of 5 × 1 min."""
+    sign, limit = SIGNS.get(str(trigger.get("ComparisonOperator")), ""), trigger.get("Threshold")
+    if not sign or not isinstance(limit, int | float):
+        return f"{trigger['ComparisonOperator']} {limit}" if trigger.get("ComparisonOperator") else ""
+    count, period = trigger.get("EvaluationPeriods"), trigger.get("Period")
+    span = "" if not isinstance(period, int | float) else f"{period / 60:g} min" if period >= 60 else f"{period:g} s"
+    most = f"{trigger.get('DatapointsToAlarm') or count} of {count}" if count and count != 1 else ""
+    within = " × ".join(one for one in (most, span) if one)
+    return f"{sign} {limit:g}" + (f" in {within}" if within else "")
+
+
+def _label(trigger: Mapping[str, Any]) -> str:
+    """Return what metric math calls its result."""
+    queries = [_dict(one) for one in trigger.get("Metrics") or []]
+    return next((str(one["Label"]) for one in queries if one.get("ReturnData") and one.get("Label")), "")
 
 
 def _event(body: dict[str, Any], plain: Alert) -> Alert:
@@ -210,7 +236,8 @@ def _links(name: str, region: str, trigger: Mapping[str, Any], dimensions: Mappi
             "source": groups,
         }
         inner = _quoted(jsurl(asked).replace("*", "\0")).replace("%00", "*")  # escaped once; the hex escapes stay
-        found.append(("Logs", f"{home}logsV2:logs-insights" + _quoted(f"?queryDetail={inner}").replace("%2A", "*").replace("%", "$")))  # fmt: skip
+        span = f"Logs {start[11:16]}–{end[11:16]} UTC"
+        found.append((span, f"{home}logsV2:logs-insights" + _quoted(f"?queryDetail={inner}").replace("%2A", "*").replace("%", "$")))  # fmt: skip
     return tuple(
         (words, link) for words, link in found if len(link) <= 2000
     )  # a message of Slack has 13,000 characters for all

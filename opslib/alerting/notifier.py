@@ -28,6 +28,7 @@ STATES = {  # words and colours as everywhere in opslib
     "critical": ("ACT NOW · 要対応", "#b3261e"), "error": ("ACT NOW · 要対応", "#b3261e"), "warning": ("CHECK · 要確認", "#a15c00"),
     "info": ("INFO · お知らせ", "#52606d"), "OK": ("OK · 正常", "#0b7a55"), "INSUFFICIENT_DATA": ("UNKNOWN · 判定不能", "#d4a106"),
 }  # fmt: skip
+_ABOUT = {"state", "account", "environment", "source", "topic"}  # facts that stand in Slack's small print
 _STALE = {403, 404, 410}  # a webhook or a key that was made anew
 
 
@@ -83,30 +84,49 @@ def slack(alert: Alert) -> dict[str, Any]:
     ]
     mark = "[SANDBOX] " if os.environ.get("ENVIRONMENT") == "sandbox" else ""
     head = clean(f"{mark}{words}: {alert.title}", 150)
+    says, _, more = (alert.detail or "no more is said").partition("\n")
+    says = f"Over: {says}" if alert.kind == "alarm" and alert.state == "OK" else says
     when = f"<!date^{int(alert.at.timestamp())}^{{date_short_pretty}} {{time_secs}}|{utc(alert.at)}>"
-    fields = [_mrkdwn(f"*{name}*\n{_span(value, 300)}") for name, value in alert.facts[:9]]
-    blocks: list[dict[str, Any]] = [{"type": "header", "text": {"type": "plain_text", "text": head, "emoji": False}}]
-    blocks += [{"type": "section", "text": _mrkdwn(f"*{alert.severity}* · {when} · {utc(alert.at)}\n{_span(alert.detail or 'no more is said', 2000)}")}]  # fmt: skip
-    blocks += [{"type": "section", "fields": fields}] if fields else []
-    blocks += [{"type": "section", "text": _mrkdwn(f"Next {_span(alert.command, 1500)}")}] if alert.command else []
-    for words, link in alert.links:  # a section each: together they may be longer than 3,000 characters
-        blocks.append({"type": "section", "text": _mrkdwn(f"<{link}|{words}>")})
-    return {
-        "text": _escaped(head),
-        "attachments": [{"color": colour, "fallback": _escaped(head), "blocks": blocks[:50]}],
-    }
+    numbers = [_mrkdwn(f"*{name}*\n{_span(value, 300)}") for name, value in alert.facts if name not in _ABOUT][:8]
+    about = " · ".join([utc(alert.at), alert.severity, *(value for name, value in alert.facts if name in _ABOUT)])
+    blocks: list[dict[str, Any]] = [{"type": "section", "text": _plain(says or "…")}]
+    blocks.append({"type": "section", "fields": [*numbers, _mrkdwn(f"*when*\n{when}")]})
+    if alert.command and alert.state != "OK":
+        blocks.append({"type": "section", "text": _mrkdwn(f"*Next*\n```{_escaped_in_code(alert.command, 1500)}```")})
+    blocks += [{"type": "section", "text": _mrkdwn(line)} for line in _lines([f"<{link}|{words}>" for words, link in alert.links])]  # fmt: skip
+    blocks += [{"type": "context", "elements": [_plain(one)]} for one in (about, more) if one]
+    attachment = {"color": colour, "fallback": _escaped(head), "blocks": blocks[:50]}
+    return {"text": f"*{_escaped(head)}*", "attachments": [attachment]}
+
+
+def _lines(links: list[str]) -> list[str]:
+    """Return links on as few lines as a text of 3,000 characters allows."""
+    lines: list[str] = []
+    for link in links:
+        if lines and len(lines[-1]) + len(link) < 2990:
+            lines[-1] += f"  ·  {link}"
+        else:
+            lines.append(link)
+    return lines
+
+
+def _plain(text: str) -> dict[str, Any]:
+    return {"type": "plain_text", "text": text[:3000], "emoji": False}
 
 
 def _mrkdwn(text: str) -> dict[str, Any]:
-    return {"type": "mrkdwn", "text": text, "verbatim": True} if len(text) <= 3000 else {"type": "plain_text", "text": text[:3000]}  # fmt: skip
+    return {"type": "mrkdwn", "text": text, "verbatim": True} if len(text) <= 3000 else _plain(text)
 
 
 def _span(text: str, most: int) -> str:
     """Return text in a code span, where nothing is a mention or a link; escapes make it longer, so it is cut after them."""
-    shown = _escaped(clean(text, most).replace("`", "ˋ"))
-    if len(shown) > most:
-        shown = re.sub(r"&[a-z]*\Z", "", shown[: most - 1]) + "…"
+    shown = _escaped_in_code(text, most)
     return f"```{shown}```" if "\n" in shown else f"`{shown}`"
+
+
+def _escaped_in_code(text: str, most: int) -> str:
+    shown = _escaped(clean(text, most).replace("`", "ˋ"))
+    return shown if len(shown) <= most else re.sub(r"&[a-z]*\Z", "", shown[: most - 1]) + "…"
 
 
 def _escaped(text: str) -> str:

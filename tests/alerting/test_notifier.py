@@ -21,6 +21,7 @@ from opslib.alerting import messages, notifier, template
 from opslib.alerting.messages import parse
 from opslib.alerting.notifier import Undelivered, handler
 from opslib.sources.alarms import _NAMED
+from tests.alerting import slack_drawing
 from tests.alerting.stub import ARN, Stub, serving
 
 ALARM_ARN = "arn:aws:cloudwatch:ap-northeast-1:000000000000:alarm:prod-database-cpu"
@@ -103,7 +104,7 @@ def test_an_alarm_in_slack_says_verdict_numbers_links_and_command(sink: Any) -> 
     assert path == "/hook" and message["attachments"][0]["color"] == display.STATUS["critical"][2]
     assert "ACT NOW · 要対応: prod-database-cpu" in shown and "greater than the threshold (90.0)" in shown
     assert "opslib open 2-investigate/slow-database -p window=2026-11-02T01:23:12Z/2026-11-02T02:03:12Z -p instance=shop-db -p env=prod" in shown  # fmt: skip
-    assert [words for words, _ in parse(sns(alarm())).links] == ["Alarm", "Metric", "Logs"]
+    assert [words for words, _ in parse(sns(alarm())).links] == ["Alarm", "Metric", "Logs 01:23–02:03 UTC"]
 
 
 @pytest.mark.parametrize(("before", "made", "told_in_slack"), [
@@ -161,8 +162,9 @@ def test_the_link_to_the_logs_is_what_the_console_reads() -> None:
         patch.setenv("LOG_GROUPS", "/shop/api,/a b")
         patch.setenv("ENVIRONMENT", "prod")
         links = dict(parse(sns(alarm())).links)
-    assert "*2Fshop*2Fapi" in links["Logs"] and "$252A" not in links["Logs"]  # escaped once, as the console writes it
-    text = urllib.parse.unquote(urllib.parse.unquote(links["Logs"].split("#logsV2:logs-insights")[1].replace("$", "%")))
+    logs = links["Logs 01:23–02:03 UTC"]
+    assert "*2Fshop*2Fapi" in logs and "$252A" not in logs  # escaped once, as the console writes it
+    text = urllib.parse.unquote(urllib.parse.unquote(logs.split("#logsV2:logs-insights")[1].replace("$", "%")))
     pos = [len("?queryDetail=")]
     asked = decoded(text)
     assert asked["source"] == ["/shop/api", "/a b"] and asked["editorString"] == messages.QUERY
@@ -390,9 +392,12 @@ def test_hostile_text_is_only_text(sink: Any) -> None:
     for _, body in stub.got:
         within_limits(body)
     for _, body in stub.got:
-        sections = [block for block in body["attachments"][0]["blocks"] if block["type"] == "section"]
-        texts = [text for block in sections for text in [block.get("text"), *block.get("fields", [])] if text]
-        assert {text["type"] for text in texts} == {"mrkdwn"}  # cut within its span, not shown raw
+        assert "<mark>" not in slack_drawing.page([body])  # nobody is called
+        says, *rest = [block for block in body["attachments"][0]["blocks"] if block["type"] == "section"]
+        texts = [text for block in rest for text in [block.get("text"), *block.get("fields", [])] if text]
+        assert says["text"]["type"] == "plain_text" and {text["type"] for text in texts} == {
+            "mrkdwn"
+        }  # cut within its span
         spans = [text["text"].count("`") for text in texts if "|Alarm>" not in text["text"]]
         assert set(spans) <= {0, 2, 6}  # one span, closed by us alone
     assert "\x1b" not in json.dumps(stub.got, ensure_ascii=False) and "\u202e" not in json.dumps(
@@ -461,6 +466,22 @@ def test_the_time_of_a_build_becomes_a_metric_and_never_a_failure(answers: bool,
     assert [(line["App"], line["Branch"], line["BuildSeconds"]) for line in lines if "BuildSeconds" in line] == [("d2", "main", 912)] * answers  # fmt: skip
 
 
+@pytest.mark.parametrize(("trigger", "limit", "reason", "value"), [
+    ({"Period": 60, "EvaluationPeriods": 5, "DatapointsToAlarm": 3}, "> 90 in 3 of 5 × 1 min", "datapoints [97.251 (02/11/26 01:52:00), 1.0 (…)]", "97.25"),
+    ({"Period": 900, "EvaluationPeriods": 1}, "> 90 in 15 min", "1 datapoint [4.0 (05/11/26 02:45:00)] was", "4"), ({"Threshold": "high"}, "GreaterThanThreshold high", "no word", None),
+    ({"Period": "often", "EvaluationPeriods": 2}, "> 90 in 2 of 2", "datapoints [1.5E-5 (…)]", "1.5e-05"), ({"ComparisonOperator": "Odd"}, "Odd 90.0", "datapoints []", None),
+])  # fmt: skip
+def test_numbers_are_for_people(trigger: dict[str, Any], limit: str, reason: str, value: str | None) -> None:
+    facts = dict(parse(sns(alarm(Trigger={**alarm()["Trigger"], **trigger}, NewStateReason=reason))).facts)
+    assert (facts["limit"], facts.get("value")) == (limit, value)
+
+
+def test_a_composite_alarm_names_those_that_are_on() -> None:
+    children = [{"Arn": ALARM_ARN, "State": {"Value": "ALARM"}}, {"Arn": f"{ALARM_ARN}-2", "State": {"Value": "OK"}}]
+    found = parse(sns(alarm(Trigger=None, TriggeringChildren=[*children, "nonsense"])))
+    assert dict(found.facts)["alarms"] == "prod-database-cpu" and found.kind == "alarm"
+
+
 def test_the_sandbox_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENVIRONMENT", "sandbox")
-    assert notifier.slack(parse(sns(alarm())))["text"].startswith("[SANDBOX] ACT NOW")
+    assert notifier.slack(parse(sns(alarm())))["text"].startswith("*[SANDBOX] ACT NOW")
