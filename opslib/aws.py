@@ -66,8 +66,21 @@ def session(environment: Environment) -> Any:
     Raises IdentityError when the profile does not exist.
     """
     import boto3
-    import botocore.session
     from botocore.exceptions import ProfileNotFound
+
+    try:
+        core = _core(environment)
+        made = boto3.Session(botocore_session=core, region_name=environment.region)
+    except ProfileNotFound:
+        fix = f"aws configure sso --profile {environment.profile}, or correct `profile`"
+        raise IdentityError(f"AWS profile {environment.profile!r} does not exist on this machine", fix=fix) from None
+    made.events.register("before-call", _count)
+    return made
+
+
+def _core(environment: Environment) -> Any:
+    """Return a new session of botocore that reads the models of services only if no other of this process has."""
+    import botocore.session
 
     core = botocore.session.Session(profile=environment.profile or None)
     for variable, value in {
@@ -76,13 +89,15 @@ def session(environment: Environment) -> Any:
     }.items():
         if value:
             core.set_config_variable(variable, value)
-    try:
-        made = boto3.Session(botocore_session=core, region_name=environment.region)
-    except ProfileNotFound:
-        fix = f"aws configure sso --profile {environment.profile}, or correct `profile`"
-        raise IdentityError(f"AWS profile {environment.profile!r} does not exist on this machine", fix=fix) from None
-    made.events.register("before-call", _count)
-    return made
+    core.register_component("data_loader", _models(core.get_config_variable("data_path")))
+    return core
+
+
+@lru_cache(maxsize=2)
+def _models(path: str | None) -> Any:
+    from botocore.loaders import create_loader
+
+    return create_loader(path)
 
 
 def client(environment: Environment, service: str, *, region: str = "") -> Any:
@@ -166,7 +181,6 @@ def change_clients(environment: Environment, *, name: str, person: str) -> Calla
     that got no answer may have been carried out: to send it again would be a second change. Raises SourceError.
     """
     import boto3
-    import botocore.session
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -181,9 +195,7 @@ def change_clients(environment: Environment, *, name: str, person: str) -> Calla
             keys = client(environment, "sts").assume_role(**asked, DurationSeconds=3600)["Credentials"]
         except (BotoCoreError, ClientError) as error:
             raise explain(error, environment) from None
-        core = botocore.session.Session(profile=environment.profile or None)
-        if environment.aws_config_file:
-            core.set_config_variable("config_file", environment.aws_config_file)
+        core = _core(environment)
         core.set_credentials(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
         changing = boto3.Session(botocore_session=core, region_name=environment.region)
         changing.events.register("before-call", _count)

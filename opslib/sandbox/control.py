@@ -1,5 +1,6 @@
 """Everything that can be done to a sandbox from outside: what the command line and the tests use."""
 
+import functools
 import os
 import re
 import shutil
@@ -179,10 +180,13 @@ class Sandbox:
     def client(self, service: str, **config: Any) -> Any:
         """Return a boto3 client that shows the first answer: it does not retry unless `config` says so."""
         import boto3
+        import botocore.session
         from botocore.config import Config
 
+        core = botocore.session.Session()
+        core.register_component("data_loader", _models())
         options = {"connect_timeout": 3, "read_timeout": 30, "retries": {"total_max_attempts": 1}} | config
-        session = boto3.Session("sandbox", "sandbox", region_name=state_files.REGION)
+        session = boto3.Session("sandbox", "sandbox", region_name=state_files.REGION, botocore_session=core)
         return session.client(service, endpoint_url=self.endpoint, config=Config(**options))
 
     def postgres_dsn(self, role: str = state_files.READER) -> dict[str, Any]:
@@ -193,6 +197,14 @@ class Sandbox:
         database = self.info["environment"]["database"]
         place = {key: database[key] for key in ("host", "port", "dbname", "sslmode")}
         return {**place, "user": role, "password": Path(files[role]).read_text()}
+
+
+@functools.cache
+def _models() -> Any:
+    """Return what reads the models of services, each once in this process: they are large, and clients many."""
+    from botocore.loaders import create_loader
+
+    return create_loader()
 
 
 def seconds(duration: str | float) -> float:
