@@ -1,6 +1,7 @@
 """What all tests share: no AWS settings of the developer, and one frozen sandbox with the planted incident."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,6 +9,31 @@ from pathlib import Path
 import pytest
 
 from opslib.sandbox.control import Sandbox
+
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each process that a test starts would compile opslib anew
+
+# Files of more than 20 s, longest first. A file is a worker's (--dist loadfile), and xdist would begin with those of
+# most tests: the long ones of a single test came last, and the other worker stood idle meanwhile.
+LONGEST = [
+    f"tests/{name}.py"
+    for name in (
+        "runbooks/test_first_look", "test_end_to_end", "checks/test_database", "sandbox/test_process", "notebooks/test_outputs_hold",
+        "notebooks/test_outputs_hold_elsewhere", "sandbox/test_from_nothing", "alerting/test_end_to_end_alerts", "sources/test_logs",
+        "doctor/test_doctor", "incidents/test_alarm_to_closed", "checks/test_frontend", "runbooks/test_daily_health", "planning/test_plan",
+        "planning/test_by_hand", "runner/test_headless", "browser/test_first_aid", "actions/test_services", "alerting/test_notifier",
+        "browser/test_lab", "runner/test_batch", "faults/test_no_secret_leaves", "sandbox/test_delivery", "sandbox/test_gateway_alarms",
+        "actions/test_data", "sandbox/test_gateway", "actions/test_database", "checks/test_services", "checks/test_ranking",
+        "incidents/test_incidents", "actions/test_rollout", "doctor/test_init", "faults/test_log_checks",
+    )
+]  # fmt: skip
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the files: the longest first, then those of most tests, and last the one that looks at all calls made."""
+    tests = Counter(item.location[0] for item in items)
+    place = {file: number for number, file in enumerate(LONGEST)} | {"tests/test_policies.py": len(LONGEST) + 1}
+    items.sort(key=lambda item: (place.get(item.location[0], len(LONGEST)), -tests[item.location[0]]))
 
 
 @pytest.fixture(scope="session", autouse=True)
