@@ -1,7 +1,6 @@
 """first-look on the sandbox: each scenario's planted component first and the right notebook, quiet days quiet, gaps said."""
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -180,17 +179,15 @@ def test_without_metrics_and_logs_nothing_is_said(sandbox: Sandbox, run: Run) ->
     assert (result.verdict, result.sight) == (Verdict.UNKNOWN, Sight.DENIED)
 
 
-def test_one_api_that_hangs_costs_no_more_than_25_seconds(sandbox: Sandbox, run: Run) -> None:
+def test_one_api_that_hangs_costs_no_more_than_25_seconds(sandbox: Sandbox, run: Run, deadlines: list[float]) -> None:
     sandbox.settings(latency_ms=150)
     sandbox.fault(service="logs", operation="StartQuery", kind="hang")
-    began = time.monotonic()
     try:
         result = look(run)
     finally:
-        seconds = time.monotonic() - began
         sandbox.clear_faults()
         sandbox.settings(latency_ms=0)
-    assert seconds < 25
+    assert 0 < sum(deadlines) < 25
     assert "errors: no answer in 10 s" in result.reason
     assert result.facts["likeliest cause"] == "database"
 

@@ -61,9 +61,9 @@ def test_what_is_planted_can_be_found(built: Path, told: Callable[[str], Told], 
     overlay, _ = told(name)
     assert overlay.planted["component"] in ("database", "replica")
     assert (NOTEBOOKS / f"{overlay.planted['runbook']}.ipynb").exists()
-    begun = time.perf_counter()
+    begun = time.process_time()  # what others do on the machine is not counted
     again = life.overlay(name, built)
-    assert time.perf_counter() - begun < 2
+    assert time.process_time() - begun < 2
     assert (again.lines, again.sql, again.events) == (overlay.lines, overlay.sql, overlay.events)
     since = [datetime.fromisoformat(event["at"]).timestamp() for event in overlay.events["pi_load"]]
     assert all(600 <= NOW - at <= 2400 for at in since)
