@@ -10,7 +10,16 @@ from opslib.display import visible
 if TYPE_CHECKING:
     import pandas as pd
 
-_KNOWN = {"ok": CYCLE[0], "succeeded": CYCLE[0], "success": CYCLE[0], "retried": WARN, "failed": BAD, "failure": BAD}
+_KNOWN = {
+    "ok": CYCLE[0],
+    "succeeded": CYCLE[0],
+    "success": CYCLE[0],
+    "retried": WARN,
+    "failed": BAD,
+    "failure": BAD,
+    "critical": BAD,
+    "other": WARN,
+}
 _WIDTH = 0.86  # of a bucket
 
 

@@ -45,8 +45,9 @@ class ShopAlarms:
         filters = [row["properties"] for row in configured(FILTER)]
         if not {each["LogGroupName"] for each in filters} <= set(self._services.home.logs.groups):
             return  # another account than the shop's
-        for each in filters:
+        for number, each in enumerate(filters):
             self._count_lines(each)
+            self._keep_filter(f"jobs-failed-{number}", each)
         history: dict[str, list[Told]] = {}
         made: dict[str, list[dict[str, Any]]] = {}
         for row in configured(METRIC):
@@ -164,6 +165,18 @@ class ShopAlarms:
             ]
             points = [Point(at, 1.0, value, value, value) for at, value in counted]
             self._services.home.metrics.put(key, about["Unit"], points)
+
+    def _keep_filter(self, name: str, given: dict[str, Any]) -> None:
+        """Put a metric filter where DescribeMetricFilters finds it."""
+        told = {key[0].lower() + key[1:]: given[key] for key in ("LogGroupName", "FilterPattern")}
+        about = [
+            {key[0].lower() + key[1:]: value for key, value in each.items()} for each in given["MetricTransformations"]
+        ]
+        kept = {"filterName": name, **told, "metricTransformations": about, "creationTime": CREATED * 1000}
+        with self._scope(ACCOUNT, self._services.home.state.name):
+            importlib.import_module("ministack.services.cloudwatch_logs")._metric_filters[
+                given["LogGroupName"], name
+            ] = kept
 
 
 def configured(kind: str) -> list[dict[str, Any]]:

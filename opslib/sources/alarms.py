@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 ALARMS = {
     "name": "str", "state": "str", "since": "time", "component": "str", "metric": "str", "threshold": "float64", "rule": "str",
-    "severity": "str", "runbook": "str", "reason": "str", "enabled": "bool", "region": "str",
+    "severity": "str", "runbook": "str", "reason": "str", "enabled": "bool", "region": "str", "watches": "str", "actions": "int64",
+    "updated": "time",
 }  # fmt: skip
 HISTORY = {"at": "time", "name": "str", "before": "str", "after": "str", "reason": "str", "region": "str"}
 _KINDS = ["MetricAlarm", "CompositeAlarm"]
@@ -36,9 +37,10 @@ def alarms(environment: Environment) -> pd.DataFrame:
     """Return every alarm, those in ALARM first, the latest change first (cloudwatch:DescribeAlarms).
 
     Columns: name, state, component, metric, rule (in words; of a composite alarm its AlarmRule), severity, runbook
-    (both from `severity=… runbook=…` of the description, else empty), reason, region str; since datetime64[ns, UTC];
-    threshold float64, NaN for a composite one; enabled bool (whether its actions are). attrs: problems (list of str, a
-    region that did not answer). Raises SourceError when none did.
+    (both from `severity=… runbook=…` of the description, else empty), reason, region, watches (as `watched`) str;
+    since, updated (when it was made or last edited) datetime64[ns, UTC]; threshold float64, NaN for a composite one;
+    enabled bool (whether its actions are); actions int64 (what it does when it goes on). attrs: problems (list of str,
+    a region that did not answer). Raises SourceError when none did.
     """
 
     def ask(region: str) -> Iterator[dict[str, Any]]:
@@ -80,6 +82,25 @@ def history(environment: Environment, *, window: Window) -> pd.DataFrame:
     return frame
 
 
+def watched(alarm: Mapping[str, Any]) -> str:
+    """Return what an alarm looks at, "Namespace Metric Name=value,…", several with " | "; empty for a composite one."""
+    stats = [query["MetricStat"]["Metric"] for query in alarm.get("Metrics") or () if query.get("MetricStat")]
+    return " | ".join(sorted(map(_place, stats or ([alarm] if alarm.get("MetricName") else []))))
+
+
+def rule(alarm: Mapping[str, Any]) -> str:
+    """Return in words when an alarm goes on, for an answer of AWS as for the properties of a template."""
+    if "AlarmRule" in alarm:
+        return str(alarm["AlarmRule"])
+    stats = [query["MetricStat"] for query in alarm.get("Metrics") or () if query.get("MetricStat")]
+    named = _expression(alarm) or alarm.get("ExtendedStatistic") or alarm.get("Statistic")
+    statistic = named or (stats[0]["Stat"] if stats else "")
+    count, limit = alarm.get("EvaluationPeriods", 1), alarm.get("Threshold", float("nan"))
+    period = alarm.get("Period") or (stats[0]["Period"] if stats else 60)
+    sign = _SIGNS.get(alarm.get("ComparisonOperator", ""), alarm.get("ComparisonOperator", ""))
+    return f"{statistic} {sign} {limit:.12g}, {alarm.get('DatapointsToAlarm') or count} of {count} x {period} s"
+
+
 def _everywhere(
     environment: Environment, ask: Callable[[str], Iterator[dict[str, Any]]]
 ) -> tuple[list[dict[str, Any]], list[str]]:
@@ -104,11 +125,12 @@ def _common(alarm: Mapping[str, Any]) -> dict[str, Any]:
         "name": alarm["AlarmName"], "state": alarm.get("StateValue", ""), "reason": alarm.get("StateReason", ""),
         "since": alarm.get("StateTransitionedTimestamp") or alarm["StateUpdatedTimestamp"],
         "severity": named.get("severity", ""), "runbook": named.get("runbook", ""), "enabled": bool(alarm.get("ActionsEnabled", True)),
+        "watches": watched(alarm), "actions": len(alarm.get("AlarmActions") or ()), "updated": alarm.get("AlarmConfigurationUpdatedTimestamp"),
     }  # fmt: skip
 
 
 def _composite(alarm: Mapping[str, Any], _: Mapping[Any, str]) -> dict[str, Any]:
-    return {"component": "", "metric": "", "threshold": float("nan"), "rule": alarm.get("AlarmRule", "")}
+    return {"component": "", "metric": "", "threshold": float("nan"), "rule": rule(alarm)}
 
 
 def _metric_alarm(alarm: Mapping[str, Any], owners: Mapping[Any, str]) -> dict[str, Any]:
@@ -116,17 +138,23 @@ def _metric_alarm(alarm: Mapping[str, Any], owners: Mapping[Any, str]) -> dict[s
     metrics = [stat["Metric"] for stat in stats] or [alarm]
     keys = [key for metric in metrics for key in (_key(metric), metric.get("Namespace", ""))]
     component = next((owners[key] for key in keys if key in owners), "")
-    shown = next(
-        (query.get("Label") or query["Expression"] for query in alarm.get("Metrics") or () if query.get("Expression")),
-        "",
-    )
-    name = shown or metrics[0].get("MetricName", "")
-    statistic = shown or alarm.get("ExtendedStatistic") or alarm.get("Statistic") or (stats[0]["Stat"] if stats else "")
-    count, limit = alarm.get("EvaluationPeriods", 1), alarm.get("Threshold", float("nan"))
-    period = alarm.get("Period") or (stats[0]["Period"] if stats else 60)
-    sign = _SIGNS.get(alarm.get("ComparisonOperator", ""), alarm.get("ComparisonOperator", ""))
-    rule = f"{statistic} {sign} {limit:.12g}, {alarm.get('DatapointsToAlarm') or count} of {count} x {period} s"
-    return {"component": component, "metric": name, "threshold": limit, "rule": rule}
+    name = _expression(alarm) or metrics[0].get("MetricName", "")
+    return {
+        "component": component,
+        "metric": name,
+        "threshold": alarm.get("Threshold", float("nan")),
+        "rule": rule(alarm),
+    }
+
+
+def _expression(alarm: Mapping[str, Any]) -> str:
+    queries = alarm.get("Metrics") or ()
+    return next((query.get("Label") or query["Expression"] for query in queries if query.get("Expression")), "")
+
+
+def _place(metric: Mapping[str, Any]) -> str:
+    pairs = ",".join(sorted(f"{each['Name']}={each['Value']}" for each in metric.get("Dimensions") or ()))
+    return f"{metric.get('Namespace', '')} {metric.get('MetricName', '')} {pairs}".rstrip()
 
 
 def _owners(environment: Environment) -> dict[Any, str]:
