@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from opslib.errors import RecordError
 from opslib.runner import contents, records, runbooks
@@ -36,10 +37,12 @@ def normal(notebook: runbooks.Notebook) -> runbooks.Notebook:
 
 def _renewed(file: Path, environ: Mapping[str, str]) -> bool:
     before = file.read_text(encoding="utf-8")
-    execution = Execution(
-        runbooks.cleared(runbooks.read(file)), file.parent, CELL_SECONDS, RUN_SECONDS, environ={**os.environ, **environ}
-    )
-    executed = execution.run()
+    with TemporaryDirectory() as reports:  # outputs hold no records, incidents or changes of this machine
+        around = {**os.environ, **environ, "OPSLIB_REPORTS": reports}
+        execution = Execution(
+            runbooks.cleared(runbooks.read(file)), file.parent, CELL_SECONDS, RUN_SECONDS, environ=around
+        )
+        executed = execution.run()
     if execution.status != records.FINISHED:
         raise RecordError(f"{file} did not run to its end", why=execution.error, fix="mend it, then refresh again")
     after = normal(executed)
