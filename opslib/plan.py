@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 VERSION, FILE, SQL = 1, "plan.json", "postgresql"
 VALID = timedelta(minutes=15)
 SHOWN = 8  # digits of the hash in the phrase
+SOMETHING = "something is to be changed"  # the condition that does not hold when all is as wanted already
 Kept = dict[str, Any]
 
 
@@ -254,7 +255,10 @@ def from_content(found: Mapping[str, Any]) -> Plan:
 
 
 def _keep(made: Plan, run: Run) -> None:
-    if made.blocked:
+    idle = [one.what for one in made.blocked] == [SOMETHING]
+    if idle:
+        said = f"Nothing is to be changed: {made.blocked[0].found}."
+    elif made.blocked:
         said = f"No plan can be made: {'; '.join(f'{one.what}: {one.found}' for one in made.blocked)}."
     else:
         said = f"Planned, and nothing is changed: {made.title}."
@@ -262,7 +266,7 @@ def _keep(made: Plan, run: Run) -> None:
             file = run.folder / FILE
             file.write_text(made.text(), encoding="utf-8")
             file.chmod(0o600)
-    verdict = Verdict.WARN if made.blocked else Verdict.OK
+    verdict = Verdict.WARN if made.blocked and not idle else Verdict.OK
     run.record(Result(made.action, made.title, verdict, said, facts={"phrase": made.phrase, "expires": made.expires}))
 
 

@@ -18,13 +18,6 @@ if TYPE_CHECKING:
     from opslib.config import Environment
     from opslib.run import Run
 
-_CALM = {
-    "CREATE_COMPLETE",
-    "UPDATE_COMPLETE",
-    "UPDATE_ROLLBACK_COMPLETE",
-    "IMPORT_COMPLETE",
-    "IMPORT_ROLLBACK_COMPLETE",
-}
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}")
 _SHOWN = 12
 
@@ -148,7 +141,9 @@ def _back(environment: Environment, told: dict[str, Any], anew: list[str]) -> Un
 
 
 def _calm(told: dict[str, Any]) -> Condition:
-    return Condition("no other change of the stack is under way", told["StackStatus"], told["StackStatus"] in _CALM)
+    return Condition(
+        "no other change of the stack is under way", told["StackStatus"], told["StackStatus"] in state.CALM
+    )
 
 
 def _conditions(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SECRET = "****"  # how CloudFormation tells a NoEcho parameter
 LONGEST = 51_200  # bytes of a template in a call
+CALM = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE", "IMPORT_ROLLBACK_COMPLETE"}
 # What holds data: when CloudFormation replaces or removes one, what was in it is gone.
 HOLDS_DATA = (
     "AWS::RDS::", "AWS::DynamoDB::", "AWS::S3::Bucket", "AWS::ElastiCache::", "AWS::EFS::", "AWS::SQS::Queue", "AWS::Logs::LogGroup",
@@ -72,9 +73,19 @@ class Touched:
         return f"{self.action}{what}, {how}" if self.action == "Modify" else self.action
 
 
-def read(environment: Environment, name: str) -> dict[str, Any]:
+def read(environment: Environment, name: str, *, region: str = "") -> dict[str, Any]:
     """Return a stack (cloudformation:DescribeStacks); raises SourceError."""
-    return dict(aws.ask(environment, "cloudformation", "describe_stacks", StackName=name)["Stacks"][0])
+    return dict(aws.ask(environment, "cloudformation", "describe_stacks", region=region, StackName=name)["Stacks"][0])
+
+
+def find(environment: Environment, name: str, *, region: str = "") -> dict[str, Any] | None:
+    """Return a stack, or None when there is none of that name; raises SourceError."""
+    try:
+        return read(environment, name, region=region)
+    except SourceError as error:
+        if "does not exist" in error.why:
+            return None
+        raise
 
 
 def identity(told: dict[str, Any]) -> dict[str, Any]:
@@ -91,9 +102,9 @@ def values(told: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def change_set(environment: Environment, stack: str, name: str) -> dict[str, Any]:
+def change_set(environment: Environment, stack: str, name: str, *, region: str = "") -> dict[str, Any]:
     """Return status, reason, description, created and the touched resources of a change set, all pages (DescribeChangeSet)."""
-    asked: dict[str, Any] = {"StackName": stack, "ChangeSetName": name}
+    asked: dict[str, Any] = {"StackName": stack, "ChangeSetName": name, "region": region}
     told = aws.ask(environment, "cloudformation", "describe_change_set", **asked)
     changes, following = list(told.get("Changes", [])), told.get("NextToken")
     while following:
@@ -112,12 +123,14 @@ def set_identity(found: dict[str, Any]) -> dict[str, Any]:
     return {"change set": digest([known, found["created"]]), "execution": found["execution"]}
 
 
-def drift(environment: Environment, stack: str, *, looks: int = 20) -> tuple[str, dict[str, str]]:
+def drift(environment: Environment, stack: str, *, region: str = "", looks: int = 20) -> tuple[str, dict[str, str]]:
     """Detect what was changed by hand: how well it was seen, and what differs by resource (DetectStackDrift and its answers)."""
     try:
-        begun = aws.ask(environment, "cloudformation", "detect_stack_drift", StackName=stack)["StackDriftDetectionId"]
+        begun = aws.ask(environment, "cloudformation", "detect_stack_drift", region=region, StackName=stack)[
+            "StackDriftDetectionId"
+        ]
         for _ in range(looks):
-            told = aws.ask(environment, "cloudformation", "describe_stack_drift_detection_status", StackDriftDetectionId=begun)  # fmt: skip
+            told = aws.ask(environment, "cloudformation", "describe_stack_drift_detection_status", region=region, StackDriftDetectionId=begun)  # fmt: skip
             if told["DetectionStatus"] != "DETECTION_IN_PROGRESS":
                 break
             time.sleep(1.5)
@@ -125,7 +138,11 @@ def drift(environment: Environment, stack: str, *, looks: int = 20) -> tuple[str
         return f"NOT SEEN: {error.what}: {error.why}", {}
     if told["DetectionStatus"] != "DETECTION_COMPLETE":
         return f"NOT SEEN: {told['DetectionStatus']} {told.get('DetectionStatusReason', '')}".strip(), {}
-    asked: dict[str, Any] = {"StackName": stack, "StackResourceDriftStatusFilters": ["MODIFIED", "DELETED"]}
+    asked: dict[str, Any] = {
+        "region": region,
+        "StackName": stack,
+        "StackResourceDriftStatusFilters": ["MODIFIED", "DELETED"],
+    }
     answer = aws.ask(environment, "cloudformation", "describe_stack_resource_drifts", **asked)
     rows = answer["StackResourceDrifts"]
     more = "; more than one page of them" if answer.get("NextToken") else ""
@@ -133,19 +150,23 @@ def drift(environment: Environment, stack: str, *, looks: int = 20) -> tuple[str
     return f"{told['StackDriftStatus']}{more}", found
 
 
-def happened(environment: Environment, stack: str, since: datetime) -> list[dict[str, Any]]:
+def happened(environment: Environment, stack: str, since: datetime, *, region: str = "") -> list[dict[str, Any]]:
     """Return the stack's events since a moment, oldest first (cloudformation:DescribeStackEvents)."""
     found = []
-    for event in aws.pages(environment, "cloudformation", "describe_stack_events", "StackEvents", StackName=stack):
+    for event in aws.pages(
+        environment, "cloudformation", "describe_stack_events", "StackEvents", region=region, StackName=stack
+    ):
         if event["Timestamp"] < since:
             break
         found.append(event)
     return found[::-1]
 
 
-def template(environment: Environment, stack: str) -> str:
+def template(environment: Environment, stack: str, *, region: str = "") -> str:
     """Return the template that a stack was made with, as it was sent (cloudformation:GetTemplate)."""
-    told = aws.ask(environment, "cloudformation", "get_template", StackName=stack, TemplateStage="Original")
+    told = aws.ask(
+        environment, "cloudformation", "get_template", region=region, StackName=stack, TemplateStage="Original"
+    )
     body = told["TemplateBody"]
     return body if isinstance(body, str) else json.dumps(body, indent=1)
 

@@ -1,0 +1,244 @@
+"""Several CloudFormation stacks made or changed by one plan, each by a change set that must do what the plan said.
+
+The plan itself changes nothing, so it reads what would happen from the templates. When it is applied, each change set is
+looked at before it is carried out, and one that would do more ends the plan there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from opslib import aws
+from opslib import plan as plans
+from opslib.actions import stack_diff
+from opslib.actions import stack_state as state
+from opslib.actions import stack_steps as following
+from opslib.errors import Refused, SourceError
+from opslib.journal import digest
+from opslib.plan import Action, Change, Condition, Kept, Plan, Step, Undo, Verification, register
+
+if TYPE_CHECKING:
+    from opslib.config import Environment
+    from opslib.run import Run
+
+BACK = "put-stacks-back"
+SHOWN = 12
+_FAILED_TO_BE_MADE = {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED"}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A stack as it should be; `url` is where its template lies when it is longer than a call takes."""
+
+    name: str
+    text: str
+    values: dict[str, str]
+    region: str = ""  # empty: the environment's
+    url: str = ""
+    role: str = ""  # by which CloudFormation does it
+
+    def difference(self, told: dict[str, Any], text: str) -> tuple[state.Touched, ...]:
+        """Return what would become of each resource of the stack as it stands."""
+        old = stack_diff.valued(json.loads(text), state.values(told))
+        return stack_diff.differences(old, stack_diff.valued(json.loads(self.text), self.values))
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A wanted stack beside the one that stands: none, or its template and what would be touched."""
+
+    wanted: Wanted
+    told: dict[str, Any] | None
+    text: str
+    touched: tuple[state.Touched, ...]
+    differs: bool
+
+    @property
+    def place(self) -> str:
+        """Return name and region."""
+        return f"{self.wanted.name} {self.wanted.region}".strip()
+
+    @property
+    def new(self) -> bool:
+        """Tell whether there is no stack, or only the rest of one that could not be made."""
+        return self.told is None or self.told["StackStatus"] in {"REVIEW_IN_PROGRESS", *_FAILED_TO_BE_MADE}
+
+
+def standing(environment: Environment, wanted: Wanted) -> Standing:
+    """Look at the stack of that name (DescribeStacks, GetTemplate); raises SourceError."""
+    told = state.find(environment, wanted.name, region=wanted.region)
+    new = Standing(wanted, told, "", (), True)
+    if new.new:
+        return Standing(wanted, told, "", wanted.difference({"Parameters": []}, "{}"), True)
+    text = state.template(environment, wanted.name, region=wanted.region)
+    try:
+        touched = wanted.difference(told or {}, text)
+    except ValueError:
+        raise SourceError(f"the stack {wanted.name} was not made by opslib", why="its template is no JSON", fix="delete it, or give it another name") from None  # fmt: skip
+    other = _outputs(text) != _outputs(wanted.text) or state.values(told or {}) != _all_values(wanted)
+    return Standing(wanted, told, text, touched, bool(touched) or other)
+
+
+def deploy(
+    run: Run, found: Sequence[Standing], *, action: str, title: str, target: str, verification: Verification, first: tuple[Step, ...] = (), last: tuple[Step, ...] = (),
+    conditions: tuple[Condition, ...] = (), limits: tuple[str, ...] = (), parameters: dict[str, Any] | None = None, over_hand: bool = False, allow_loss: bool = False,
+) -> Plan:  # fmt: skip
+    """Plan to make or change those of the stacks that differ, in their order (CreateChangeSet, ExecuteChangeSet of each).
+
+    `over_hand` sets back what was changed by hand, `allow_loss` lets go of what resources hold.
+    """
+    environment, differing = run.environment, [one for one in found if one.differs]
+    steps = (*first, *(step for one in differing for step in _steps(environment, one)), *last) if differing else ()
+    stacks = [_remembered(environment, one) for one in differing]
+    return plans.propose(
+        run, action=action, title=title, target=target, parameters={**(parameters or {}), "stacks": stacks}, before={one.place: following.identity(one.told) for one in found},
+        changes=tuple(row for one in differing for row in _rows(one)),
+        conditions=(*_conditions(environment, found, over_hand, allow_loss), *conditions), steps=steps, limits=(*_limits(differing), *limits),
+        verification=verification, undo_draft=_draft(differing, stacks),
+    )  # fmt: skip
+
+
+def undo(run: Run, plan: Plan, kept: Kept) -> Plan:
+    """Plan the way back of those stacks that were carried out, the last first: deleted, or changed to what they were."""
+    environment = run.environment
+    carried = [step for step in plan.steps[: kept["steps done"]] if step.operation == "ExecuteChangeSet"]
+    done = {(step.arguments["StackName"], step.region) for step in carried}
+    stacks = [one for one in reversed(plan.parameters["stacks"]) if (one["name"], one["region"]) in done]
+    if not stacks:
+        raise Refused(
+            "there is nothing to go back from", why="no change set was carried out", fix=plan.verification.look
+        )
+    found = [
+        one for old in stacks if old["previous"] and (one := standing(environment, _old(environment, old))).differs
+    ]
+    gone = [one for one in stacks if not one["previous"]]
+    rows = [
+        Change(
+            _place(one), "stands", "is deleted; queues, logs and keys stay", "make it again", "what it makes is gone"
+        )
+        for one in gone
+    ]
+    before = {
+        _place(one): following.identity(state.find(environment, one["name"], region=one["region"])) for one in stacks
+    }
+    steps = [_delete(one["name"], one["region"]) for one in gone]
+    return plans.propose(
+        run, action=BACK, title=f"Undo: {plan.title}", target=plan.target, parameters={"stacks": [_remembered(environment, one) for one in found]},
+        before=before, changes=(*rows, *(row for one in found for row in _rows(one))),
+        conditions=_conditions(environment, found, True, True) if found else (), limits=(), steps=(*steps, *(step for one in found for step in _steps(environment, one))),
+        verification=Verification("The events of the stacks, of this very change.", plan.verification.look, 5.0, 1800.0), undo_draft=Undo("plan it again"),
+    )  # fmt: skip
+
+
+def _old(environment: Environment, told: dict[str, Any]) -> Wanted:
+    return Wanted(
+        told["name"], state.kept(environment, told["previous"]), told["values"], told["region"], role=told["role"]
+    )
+
+
+def _place(told: dict[str, Any]) -> str:
+    return f"{told['name']} {told['region']}".strip()
+
+
+def _steps(environment: Environment, one: Standing) -> Iterator[Step]:
+    wanted, console = one.wanted, _console(one.wanted.region or environment.region)
+    if one.told and one.told["StackStatus"] in _FAILED_TO_BE_MADE:
+        yield _delete(wanted.name, wanted.region)
+    name = f"opslib-{digest([wanted.text, wanted.values, aws.now(environment).isoformat()])[:8]}"
+    body = {"TemplateURL": wanted.url} if wanted.url else {"TemplateBody": f"file://.templates/{state.keep(environment, wanted.text)}.template"}  # fmt: skip
+    asked = {
+        "StackName": wanted.name, "ChangeSetName": name, "ChangeSetType": "CREATE" if one.new else "UPDATE", **body,
+        "Parameters": [{"ParameterKey": key, **({"UsePreviousValue": True} if value == state.SECRET else {"ParameterValue": value})} for key, value in wanted.values.items()],
+        "Capabilities": ["CAPABILITY_IAM"], **({"RoleARN": wanted.role} if wanted.role else {}),
+    }  # fmt: skip
+    yield Step("cloudformation", "CreateChangeSet", asked, f"make the change set of {one.place}; nothing is carried out", console, wanted.region)  # fmt: skip
+    carry = {"StackName": wanted.name, "ChangeSetName": name, "ClientRequestToken": f"{name}-{wanted.name}"}
+    what = f"make {one.place}" if one.new else f"change {one.place}"
+    yield Step("cloudformation", "ExecuteChangeSet", carry, f"{what}: {len(one.touched)} resources, if the change set says no more than this plan", console, wanted.region)  # fmt: skip
+
+
+def _delete(name: str, region: str) -> Step:
+    token = {"StackName": name, "ClientRequestToken": f"opslib-delete-{name}"}
+    return Step("cloudformation", "DeleteStack", token, f"delete the stack {name} {region}".strip(), "", region)
+
+
+def _remembered(environment: Environment, one: Standing) -> dict[str, Any]:
+    previous = "" if one.new else state.keep(environment, one.text)
+    values = {} if one.new else state.values(one.told or {})
+    return {"name": one.wanted.name, "region": one.wanted.region, "role": one.wanted.role, "previous": previous, "values": values, "touched": [asdict(each) for each in one.touched]}  # fmt: skip
+
+
+def _rows(one: Standing) -> Iterator[Change]:
+    if one.new:
+        kinds = Counter(re.sub(r"^AWS::", "", each.kind) for each in one.touched)
+        what = ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common())
+        yield Change(one.place, "not there", f"a stack of {len(one.touched)} resources: {what}", "the stack is deleted", "none to what stands")  # fmt: skip
+        return
+    for each in one.touched[:SHOWN]:
+        yield Change(f"{one.place}/{each.name} ({each.kind})", "as it stands" if each.action != "Add" else "not there", each.says(), each.back(), "it is left behind, with what it holds" if each.loses and _stays(one, each) else each.impact())  # fmt: skip
+    if more := len(one.touched) - SHOWN:
+        count = Counter(each.action for each in one.touched[SHOWN:])
+        if more > 0:
+            yield Change(f"{one.place}: {more} resources more", "as above", ", ".join(f"{action} {number}" for action, number in count.items()), "as above", "as above")  # fmt: skip
+    if not one.touched:
+        yield Change(one.place, "as it stands", "values or outputs change, no resource", "changed back", "none")
+
+
+def _stays(one: Standing, each: state.Touched) -> bool:
+    return stack_diff.stays(json.loads(one.text)["Resources"].get(each.name, {}))
+
+
+def _conditions(environment: Environment, found: Sequence[Standing], over_hand: bool, allow_loss: bool) -> tuple[Condition, ...]:  # fmt: skip
+    differing = [one for one in found if one.differs]
+    if not differing:
+        return (Condition(plans.SOMETHING, f"all of {', '.join(one.place for one in found)} are as wanted", False),)
+    old = [one for one in differing if not one.new and one.told]
+    busy = [f"{one.place} is {one.told['StackStatus']}" for one in old if one.told and one.told["StackStatus"] not in state.CALM]  # fmt: skip
+    lost = [each.name for one in old for each in one.touched if each.loses and not _stays(one, each)]
+    by_hand = []
+    for one in old:
+        seen, drifted = state.drift(environment, one.wanted.name, region=one.wanted.region)
+        by_hand += [f"{name}: {what}" for name, what in sorted(drifted.items())]
+        by_hand += [seen] if seen.startswith("NOT SEEN") else []
+    set_back = ", set back" if over_hand and by_hand else ""
+    return (
+        Condition("no other change of the stacks is under way", "; ".join(busy) or "none is", not busy),
+        Condition("nothing was changed by hand that this would set back", f"{'; '.join(by_hand) or 'nothing was'}{set_back}", over_hand or not by_hand),
+        Condition("nothing that holds data is replaced or removed", f"{', '.join(lost) or 'none'}{', allowed' if lost and allow_loss else ''}", allow_loss or not lost),
+    )  # fmt: skip
+
+
+def _limits(differing: Sequence[Standing]) -> tuple[str, ...]:
+    roles = all(one.wanted.role for one in differing)
+    own = "CloudFormation does it by the role that is configured for it" if roles else "no role is configured for CloudFormation: it acts with the rights of the change role, which policies/change.json does not hold"  # fmt: skip
+    return (own, "a stack whose resource fails is rolled back by CloudFormation, and those after it are not tried", "a change set that would remove or replace more than this plan says is not carried out") if differing else ()  # fmt: skip
+
+
+def _draft(differing: Sequence[Standing], stacks: Sequence[dict[str, Any]]) -> Undo:
+    if not differing:
+        return Undo("nothing is done")
+    new, old = [one.place for one in differing if one.new], [one.place for one in differing if not one.new]
+    said = [f"{', '.join(new)} deleted; queues, logs and keys stay"] * bool(new) + [f"{', '.join(old)} with the templates and values of now"] * bool(old)  # fmt: skip
+    steps = tuple(_delete(one.wanted.name, one.wanted.region) for one in reversed(differing) if one.new)
+    return Undo("; ".join(said), BACK, steps)
+
+
+def _outputs(text: str) -> Any:
+    return json.loads(text).get("Outputs")
+
+
+def _all_values(wanted: Wanted) -> dict[str, str]:
+    known = json.loads(wanted.text).get("Parameters", {})
+    return {name: str(wanted.values.get(name, one.get("Default", ""))) for name, one in known.items()}
+
+
+def _console(region: str) -> str:
+    return f"https://{region}.console.aws.amazon.com/cloudformation/home?region={region}#/stacks"
+
+
+register(Action(BACK, observe=following.observe, follow=following.follow, keep=following.keep, between=following.between, complete=following.complete))  # fmt: skip
