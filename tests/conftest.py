@@ -1,14 +1,18 @@
 """What all tests share: no AWS settings of the developer, and one frozen sandbox with the planted incident."""
 
 import os
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from opslib.sandbox.control import Sandbox
+from opslib.sandbox.cache import locked
+from opslib.sandbox.control import Sandbox, start, stop
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each process that a test starts would compile opslib anew
 
@@ -26,6 +30,24 @@ LONGEST = [
         "incidents/test_incidents", "actions/test_rollout", "doctor/test_init", "faults/test_log_checks",
     )
 ]  # fmt: skip
+
+
+SHARED = "TESTS_SHARED_SANDBOXES"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the folder of the sandboxes that all workers share."""
+    if not hasattr(config, "workerinput"):
+        os.environ[SHARED] = tempfile.mkdtemp(prefix="opslib-tests-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End them, once all workers have ended."""
+    if not hasattr(config, "workerinput"):
+        shared = Path(os.environ.pop(SHARED))
+        for directory in filter(Path.is_dir, shared.iterdir()):
+            stop(directory)
+        shutil.rmtree(shared, ignore_errors=True)
 
 
 @pytest.hookimpl(trylast=True)
@@ -57,6 +79,24 @@ def sandbox(no_aws_variables: None) -> Iterator[Sandbox]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def planted(no_aws_variables: None) -> Callable[[str], Sandbox]:
+    """Return frozen sandboxes by scenario, each started once for all workers, for tests that only read.
+
+    Whoever injects faults, writes, or counts calls starts one of their own: another worker may be reading here.
+    """
+
+    @cache
+    def named(scenario: str) -> Sandbox:
+        directory = Path(os.environ[SHARED], scenario)
+        found = Sandbox(clock="frozen", scenario=scenario, directory=directory)
+        with locked(Path(f"{directory}.lock"), exclusive=True):  # the first to come starts it
+            found.info = start(directory, clock="frozen", scenario=scenario)
+        return found
+
+    return named
+
+
 SandboxFactory = Callable[..., Sandbox]
 
 
@@ -65,9 +105,9 @@ def running_sandbox(no_aws_variables: None, monkeypatch: pytest.MonkeyPatch) -> 
     """Start sandboxes of the test's own, with a running clock unless told otherwise; the last one is OPSLIB_SANDBOX."""
     with ExitStack() as stack:
 
-        def start(clock: str = "running", scenario: str = "checkout-locks", directory: Path | None = None) -> Sandbox:
+        def begin(clock: str = "running", scenario: str = "checkout-locks", directory: Path | None = None) -> Sandbox:
             started = stack.enter_context(Sandbox(clock=clock, scenario=scenario, directory=directory))
             monkeypatch.setenv("OPSLIB_SANDBOX", str(started.directory))
             return started
 
-        yield start
+        yield begin

@@ -1,7 +1,7 @@
 """Who did what: each rule finds its case and leaves the ordinary alone; without the table the log group answers."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -156,9 +156,8 @@ def test_without_either_nothing_is_said_to_be_well(sandbox: Sandbox, without_dat
 
 
 @pytest.fixture(scope="module")
-def stuffed(no_aws_variables: None) -> Iterator[Sandbox]:
-    with Sandbox(clock="frozen", scenario="credential-stuffing") as running:
-        yield running
+def stuffed(planted: Callable[[str], Sandbox]) -> Sandbox:
+    return planted("credential-stuffing")
 
 
 def test_the_planted_attack_is_told_with_the_accounts_it_opened(

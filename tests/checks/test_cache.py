@@ -1,6 +1,6 @@
 """The cache: the hit rate from sums, an eviction storm with its cause, and what cannot be seen."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import pandas as pd
 import pytest
@@ -15,12 +15,10 @@ from opslib.sandbox.control import Sandbox
 
 
 @pytest.fixture(scope="module")
-def evictions() -> Iterator[Run]:
-    with Sandbox(clock="frozen", scenario="cache-evictions") as started:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("OPSLIB_SANDBOX", str(started.directory))
-            run = opslib.start()
-        yield run
+def evictions(planted: Callable[[str], Sandbox]) -> Run:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPSLIB_SANDBOX", str(planted("cache-evictions").directory))
+        return opslib.start()
 
 
 def test_an_eviction_storm_is_told_with_what_came_before(evictions: Run) -> None:

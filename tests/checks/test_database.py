@@ -1,6 +1,6 @@
 """slow-database: the cause of each incident is in its first sentence, and what could not be seen is said."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
@@ -213,13 +213,14 @@ CAUSES = {
 
 
 @pytest.mark.parametrize("scenario", CAUSES)
-def test_the_cause_is_in_the_sentence(no_aws_variables: None, scenario: str) -> None:
+def test_the_cause_is_in_the_sentence(
+    planted: Callable[[str], Sandbox], scenario: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     instance, said = CAUSES[scenario]
-    with Sandbox(scenario=scenario) as running, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OPSLIB_SANDBOX", str(running.directory))
-        _forget()
-        run = opslib.start(env="sandbox")
-        found, primary = database.slow(run, instance=instance), database.slow(run)
+    monkeypatch.setenv("OPSLIB_SANDBOX", str(planted(scenario).directory))
+    _forget()
+    run = opslib.start(env="sandbox")
+    found, primary = database.slow(run, instance=instance), database.slow(run)
     _forget()
     assert (found.verdict, found.sight) == ("critical", "complete"), found.sentence
     assert all(part in found.sentence for part in said), found.sentence
@@ -228,15 +229,14 @@ def test_the_cause_is_in_the_sentence(no_aws_variables: None, scenario: str) -> 
         assert primary.next[0].parameters == {"instance": instance} and "reads from it are old" in primary.sentence
 
 
-def test_a_quiet_day_is_ok(no_aws_variables: None) -> None:
-    with Sandbox(scenario="quiet-day") as running, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OPSLIB_SANDBOX", str(running.directory))
-        _forget()
-        run = opslib.start(env="sandbox")
-        found = [database.slow(run), database.slow(run, instance="shop-db-replica-1")]
-        found += [
-            database.slow(opslib.start(env="sandbox", window=longer)) for longer in ("6h", "12h")
-        ]  # the morning rises
+def test_a_quiet_day_is_ok(planted: Callable[[str], Sandbox], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPSLIB_SANDBOX", str(planted("quiet-day").directory))
+    _forget()
+    run = opslib.start(env="sandbox")
+    found = [database.slow(run), database.slow(run, instance="shop-db-replica-1")]
+    found += [
+        database.slow(opslib.start(env="sandbox", window=longer)) for longer in ("6h", "12h")
+    ]  # the morning rises
     _forget()
     assert [str(each.verdict) for each in found] == ["ok"] * 4 and all("as usual" in each.sentence for each in found)
     assert not any(each.next for each in found)

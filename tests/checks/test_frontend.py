@@ -1,5 +1,6 @@
 """Who is to blame before the application: on whole scenarios, on series made by hand, and when something cannot be seen."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,9 @@ PARTS = [
 
 
 @pytest.fixture(scope="module", params=["quiet-day", "build-failure", "cdn-misses", "health-check-failure"])
-def scenario(request: pytest.FixtureRequest) -> tuple[str, Result]:
-    with Sandbox(clock="frozen", scenario=request.param) as running, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OPSLIB_SANDBOX", str(running.directory))
+def scenario(request: pytest.FixtureRequest, planted: Callable[[str], Sandbox]) -> tuple[str, Result]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPSLIB_SANDBOX", str(planted(request.param).directory))
         page = frontend.slow(opslib.start(env="sandbox"))
     return request.param, page
 

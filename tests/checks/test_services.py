@@ -1,6 +1,6 @@
 """Services and cache: each planted failure is named with its cause, and what cannot be seen is said."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
@@ -20,22 +20,20 @@ NOW = datetime(2026, 11, 5, 2, 40, tzinfo=UTC)
 WINDOW = Window(NOW - timedelta(hours=3), NOW, UTC)
 
 
-def on(scenario: str) -> Iterator[Run]:
-    with Sandbox(clock="frozen", scenario=scenario) as started:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("OPSLIB_SANDBOX", str(started.directory))
-            run = opslib.start()
-        yield run
+def on(sandbox: Sandbox) -> Run:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPSLIB_SANDBOX", str(sandbox.directory))
+        return opslib.start()
 
 
 @pytest.fixture(scope="module")
-def bad_image() -> Iterator[Run]:
-    yield from on("bad-image")
+def bad_image(planted: Callable[[str], Sandbox]) -> Run:
+    return on(planted("bad-image"))
 
 
 @pytest.fixture(scope="module")
-def memory_leak() -> Iterator[Run]:
-    yield from on("memory-leak")
+def memory_leak(planted: Callable[[str], Sandbox]) -> Run:
+    return on(planted("memory-leak"))
 
 
 def test_an_image_that_cannot_start(bad_image: Run) -> None:

@@ -1,7 +1,7 @@
 """first-look on the sandbox: each scenario's planted component first and the right notebook, quiet days quiet, gaps said."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,23 +36,26 @@ def locked(run: Run) -> Result:
 
 
 @pytest.mark.parametrize("scenario", [name for name in SCENARIOS if name not in ("quiet-day", "checkout-locks")])
-def test_the_planted_component_is_first_and_its_notebook_next(scenario: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Sandbox(clock="frozen", scenario=scenario) as sandbox:
-        monkeypatch.setenv("OPSLIB_SANDBOX", str(sandbox.directory))
-        planted = sandbox.info["planted"]
-        result = look(start(window="1h"))
-    assert result.facts["likeliest cause"] == planted["component"], f"{result.sentence} {result.reason}"
-    assert result.next[0].runbook == planted["runbook"]
-    assert planted["component"] not in result.facts["only symptoms"].split(", ")
+def test_the_planted_component_is_first_and_its_notebook_next(
+    scenario: str, planted: Callable[[str], Sandbox], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox = planted(scenario)
+    monkeypatch.setenv("OPSLIB_SANDBOX", str(sandbox.directory))
+    truth = sandbox.info["planted"]
+    result = look(start(window="1h"))
+    assert result.facts["likeliest cause"] == truth["component"], f"{result.sentence} {result.reason}"
+    assert result.next[0].runbook == truth["runbook"]
+    assert truth["component"] not in result.facts["only symptoms"].split(", ")
     assert result.verdict in (Verdict.CRITICAL, Verdict.WARN)
 
 
 @pytest.mark.parametrize("seed", ["", ":290726"])  # the benchmark draws its days at random
-def test_a_quiet_day_is_ok_whatever_its_noise(seed: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Sandbox(clock="frozen", scenario=f"quiet-day{seed}") as sandbox:
-        monkeypatch.setenv("OPSLIB_SANDBOX", str(sandbox.directory))
-        quiet = start(window="1h")
-        now, yesterday = look(quiet), look(quiet, report="昨日の11時ごろ注文できない")
+def test_a_quiet_day_is_ok_whatever_its_noise(
+    seed: str, planted: Callable[[str], Sandbox], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPSLIB_SANDBOX", str(planted(f"quiet-day{seed}").directory))
+    quiet = start(window="1h")
+    now, yesterday = look(quiet), look(quiet, report="昨日の11時ごろ注文できない")
     for result in (now, yesterday):
         assert result.verdict is Verdict.OK, f"quiet-day{seed}: {result.sentence}"
         assert result.next == ()
