@@ -169,7 +169,8 @@ class Sandbox:
 
         Deployments of ECS: circuit-breaker (its tasks exit, it is rolled back), stuck (IN_PROGRESS, alone), slow (12 min).
         Reboots of RDS, `outcome(instance="shop-db", reboot="stuck")`: stuck, incompatible-parameters.
-        Builds of Amplify, `outcome(branch="main", build="BUILD")`: BUILD or DEPLOY (the step that fails), slow, succeed.
+        Builds of Amplify, `outcome(branch="main", build="BUILD")`: BUILD or DEPLOY (the step that fails), slow, succeed;
+        `outcome(branch="main", build_log="...")`: the last lines of a failing one's log.
         """
         return list(admin_client.post(self.endpoint, "outcomes", planned)["outcomes"])
 

@@ -104,15 +104,16 @@ class Builds:
         """Return the branches, main first."""
         return sorted({"main", *(job.branch for job in self.jobs)}, key=lambda name: (name != "main", name))
 
-    def start(self, branch: str, kind: str, retried: Build | None) -> Build:
+    def start(self, branch: str, kind: str, retried: Build | None, said: str = "") -> Build:
         """Start a job: the newest commit of the branch, or that of an earlier job; a broken commit breaks again."""
         source = retried or next(iter(self.of(branch)), None)
         told = self.state.take("build", branch=branch)
         broken = source.fails_in if source and source.cause not in ((), NPM_FAILED) else ""
         fails_in = told if told in ("BUILD", "DEPLOY") else "" if told else broken
         commit = source.commit if source else hashlib.sha1(branch.encode()).hexdigest()
-        message = source.message if source else "first build"
-        cause = () if not fails_in else source.cause if source and broken else NPM_FAILED
+        message = said or (source.message if source else "first build")
+        log = tuple(self.state.take("build_log", branch=branch).splitlines())
+        cause = () if not fails_in else source.cause if source and broken else log or NPM_FAILED
         seconds = 1900.0 if told == "slow" else 95.0 if fails_in == "BUILD" else USUAL.total_seconds()
         number = max((job.id for job in self.jobs), default=0) + 1
         made = Build(branch, number, self.state.clock.now(), seconds, commit, message, kind, fails_in, cause)

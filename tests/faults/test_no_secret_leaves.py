@@ -21,6 +21,9 @@ REQUEST = "req-5ec2e7ab0714"
 RUNS: dict[str, dict[str, Any]] = {
     "trace-request": {"request_id": REQUEST}, "search-errors": {}, "failed-jobs": {}, "who-did-what": {"actor": "a-leaky"},
 }  # fmt: skip
+OF_AWS: dict[str, dict[str, Any]] = {
+    "first-look": {"window": "1h"}, "daily-health": {}, "slow-frontend": {"window": "3h"}, "failing-service": {"service": "api"},
+}  # fmt: skip
 _SVG = re.compile(r"data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)")
 
 
@@ -116,12 +119,51 @@ def _rows(sandbox: Sandbox, now: datetime) -> None:
             )
 
 
+@pytest.fixture(scope="module")
+def leaky_aws() -> Iterator[Sandbox]:
+    """A sandbox in which what AWS keeps for people carries them: alarms, commits, build logs, stopped tasks, definitions."""
+    with Sandbox(clock="running", scenario="quiet-day") as sandbox, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPSLIB_SANDBOX", str(sandbox.directory))
+        alarms, ecs, amplify = sandbox.client("cloudwatch"), sandbox.client("ecs"), sandbox.client("amplify")
+        rule = {"Period": 60, "EvaluationPeriods": 1, "Threshold": 1.0, "ComparisonOperator": "GreaterThanThreshold"}
+        for number in range(60):
+            name, text = f"leak-{number}", _filled(number)
+            alarms.put_metric_alarm(
+                AlarmName=name, AlarmDescription=text, Namespace="Leak", MetricName=name, Statistic="Sum", **rule
+            )
+            alarms.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason=text)
+        every = "\n".join(_filled(number) for number in range(60))
+        sandbox.outcome(branch="main", build="BUILD")
+        sandbox.outcome(branch="main", build_log=every)
+        app = amplify.list_apps()["apps"][0]["appId"]
+        amplify.start_job(
+            appId=app, branchName="main", jobType="RELEASE", commitMessage=_filled(1), jobReason=_filled(2)
+        )
+        for number, task in enumerate(ecs.list_tasks(cluster="shop", serviceName="api")["taskArns"], 1):
+            ecs.stop_task(cluster="shop", task=task, reason=_filled(number))
+        sandbox.advance("6m")
+        yield sandbox
+
+
+@pytest.mark.parametrize("name", OF_AWS)
+def test_no_secret_leaves_that_aws_keeps(
+    name: str, leaky_aws: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OPSLIB_REPORTS", str(tmp_path))
+    _run_and_search(name, OF_AWS[name], tmp_path, capfd)
+
+
 @pytest.mark.parametrize("name", RUNS)
 def test_no_secret_leaves(
     name: str, leaky: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("OPSLIB_REPORTS", str(tmp_path))
-    folder, summary = headless.run(name, RUNS[name])
+    _run_and_search(name, RUNS[name], tmp_path, capfd)
+
+
+def _run_and_search(name: str, given: dict[str, Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Run headless; whatever it leaves or prints has seen what was planted, and shows no secret."""
+    folder, summary = headless.run(name, given)
     assert summary["status"] == "finished", summary["error"]
     seen = {file.relative_to(tmp_path).as_posix(): _read(file) for file in tmp_path.rglob("*") if file.is_file()}
     seen["what the run printed"] = "".join(capfd.readouterr())

@@ -163,7 +163,7 @@ class AmplifyApi:
             if any(job.status(self._state.clock.now()) in RUNNING for job in builds.of(name)):
                 why = f"The branch {name} already have pending or running jobs. Please finish pending or running jobs or stop the job"
                 raise ServiceError("LimitExceededException", why, status=429)
-            return {"jobSummary": self._summary(builds.start(name, kind, retried))}
+            return {"jobSummary": self._summary(builds.start(name, kind, retried, p.get("commitMessage", "")))}
 
     @operation("amplify", "StopJob", modelled="a pending or running job is cancelled", source=API, difference="at once, without CANCELLING",
                tested=("test_a_job_is_stopped",))  # fmt: skip
