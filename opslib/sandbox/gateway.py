@@ -157,9 +157,10 @@ class Gateway:
             return answered
         if call and ours:
             return self._error(call, NotModelled(call.service, call.operation, "is not modelled over CBOR"))
-        if call and call.service == "cloudformation":  # not sooner: its import takes a second
-            stack_resources.install(self.services)
+        if call and (call.service == "cloudformation" or call.operation == "ListQueues"):  # it shows what a stack made
+            stack_resources.install(self.services)  # not sooner: its import takes a second
             await self.stack.install(self.ministack, call.region)
+        if call and call.service == "cloudformation":
             await self.stack.carry_out(self.ministack)
             if await self.stack.begins(self.ministack, call, scope, request):
                 return Response(200, [("content-type", "text/xml")], EXECUTED), ""

@@ -49,7 +49,7 @@ def waiting() -> dict[str, Any]:
 
 
 class ShopStack:
-    """Made when CloudFormation is first asked for anything in the shop's region; on a running clock changes take time."""
+    """Made when CloudFormation, or SQS for its queues, is first asked in the shop's region; on a running clock changes take time."""
 
     def __init__(self, clock: Clock, *, wanted: bool) -> None:
         self._clock = clock

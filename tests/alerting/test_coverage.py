@@ -69,7 +69,10 @@ def test_the_template_covers_all_that_runs(run: Run) -> None:
     assert result.verdict is Verdict.OK and result.sight is Sight.COMPLETE, result.sentence
     assert result.facts["alarms"] == "114" and result.findings == ()
     table = result.part("things").table
-    assert table is not None and len(table) == 16 and (table["alarms"] > 0).all()
+    assert table is not None and len(table) == 18
+    bare = table[table["alarms"] == 0]
+    assert list(bare["thing"]) == ["queue shop-jobs", "queue shop-jobs-dead"] and not bare["flagged"].any()
+    assert set(bare["what is missing"]) == {"no alarm; opslib.toml does not name it"}
     assert dict(table[["thing", "alarms"]].to_numpy())["RDS instance shop-db-replica-1"] == 11
     rang = result.part("restless").table
     assert rang is not None and "sandbox-shop-db-db-load" in set(rang["alarm"])
