@@ -81,17 +81,18 @@ def _told(cover: Cover) -> Result:
     said = _clauses(cover)
     critical = not every or bool((silent["severity"] == "critical").any())
     verdict = Verdict.CRITICAL if critical else Verdict.WARN if said else Verdict.OK
-    calm = f"All that runs has an alarm, {counted(every, 'alarm')} tell somebody, none flaps or is stuck"
+    calm = f"All that opslib.toml names has an alarm, {counted(every, 'alarm')} tell somebody, none flaps or is stuck"
     quiet = int(found["quiet"].sum())
     tiles = {
-        "alarms": str(every), "things without": str(len(bare)), "rows of the template missing": str(len(missing)), "tell nobody": str(len(silent)),
+        "alarms": str(every), "things without": str(len(bare) + len(cover.strange)), "rows of the template missing": str(len(missing)), "tell nobody": str(len(silent)),
         "flap": str(len(restless)) if cover.told_history else "–", "stuck for a day": str(len(stuck)), "never on": str(quiet) if cover.told_history else "–",
     }  # fmt: skip
+    beside = f" Not named there, and without one: {listed(cover.strange, 3)}." if cover.strange and not said else ""
     rest = f" {quiet} of {every} never went on in {took(cover.window.seconds)}." if cover.told_history and every else ""
     shown = dict.fromkeys([*restless["name"], *stuck.loc[stuck["state"] == "ALARM", "name"]])
     steps = tuple(Next("2-investigate/first-look", {"report": name}, "see what moves it") for name in list(shown)[:2])
     return Result(
-        NAME, TITLE, verdict, f"{'; '.join(said) or calm}.{rest}", Sight.PARTIAL if unseen else Sight.COMPLETE, listed(unseen, 5), tiles,
+        NAME, TITLE, verdict, f"{'; '.join(said) or calm}.{beside}{rest}", Sight.PARTIAL if unseen else Sight.COMPLETE, listed(unseen, 5), tiles,
         sources=_sources(cover), next=steps, data=("data/alarms.csv", "data/alarms_judged.csv", "data/template.csv") if cover.run.folder else (),
         parts=(parts.things(cover), parts.useless(cover, edited, lacking), parts.firings(cover), parts.restless(cover), parts.quiet(cover)),
         findings=tuple(_findings(cover, edited)),

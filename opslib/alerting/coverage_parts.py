@@ -134,6 +134,11 @@ class Cover:
         """Return the things of this environment that no alarm looks at."""
         return [f"{row['kind']} {row['name']}" for row in self.things if row["named"] and not row["alarms"]]
 
+    @property
+    def strange(self) -> list[str]:
+        """Return the things without an alarm that opslib.toml does not name: another team's, or forgotten."""
+        return [f"{row['kind']} {row['name']}" for row in self.things if not row["named"] and not row["alarms"]]
+
     @cached_property
     def counted(self) -> list[str]:
         """Return the log groups whose lines a metric filter counts into a metric that has an alarm."""
@@ -175,10 +180,9 @@ def things(cover: Cover) -> Result:
         note = f"no metric filter with an alarm: {listed(cover.uncounted, 3)}" if cover.uncounted else ""
         rows.append((f"log groups, {len(cover.counted)} of {len(groups)} with a metric filter", len(cover.counted), note, bool(cover.uncounted)))  # fmt: skip
     gaps = [fact.error.what for kind in (*inventory.KINDS, "log_groups") if (fact := cover.facts[kind]).error]
-    others = sum(not one["named"] and not one["alarms"] for one in cover.things)
     sentence = f"{sum(one['alarms'] > 0 for one in cover.things)} of {counted(len(cover.things), 'thing')} that run have an alarm"
-    sentence += f"; of those without, opslib.toml does not name {others}" if others else ""
-    table = pd.DataFrame(sorted(rows, key=lambda row: (not row[3], row[0])), columns=["thing", "alarms", "what is missing", FLAG])  # fmt: skip
+    sentence += f"; of those without, opslib.toml does not name {len(cover.strange)}" if cover.strange else ""
+    table = pd.DataFrame(sorted(rows, key=lambda row: (not row[3], not row[2], row[0])), columns=["thing", "alarms", "what is missing", FLAG])  # fmt: skip
     bad = bool(cover.bare or cover.missing or cover.uncounted)
     return Result("things", "What has no alarm?", Verdict.WARN if bad else Verdict.OK, f"{sentence}.", Sight.PARTIAL if gaps else Sight.COMPLETE,
                   listed(gaps), table=table if rows else None)  # fmt: skip

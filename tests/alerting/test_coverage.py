@@ -68,9 +68,14 @@ def test_the_template_covers_all_that_runs(run: Run) -> None:
     result = coverage.gaps(run)
     assert result.verdict is Verdict.OK and result.sight is Sight.COMPLETE, result.sentence
     assert result.facts["alarms"] == "114" and result.findings == ()
+    assert (
+        result.facts["things without"] == "2"
+        and "without one: queue shop-jobs; queue shop-jobs-dead." in result.sentence
+    )
     table = result.part("things").table
     assert table is not None and len(table) == 18
     bare = table[table["alarms"] == 0]
+    assert list(table["thing"])[:2] == list(bare["thing"])  # what lacks an alarm stands on top
     assert list(bare["thing"]) == ["queue shop-jobs", "queue shop-jobs-dead"] and not bare["flagged"].any()
     assert set(bare["what is missing"]) == {"no alarm; opslib.toml does not name it"}
     assert dict(table[["thing", "alarms"]].to_numpy())["RDS instance shop-db-replica-1"] == 11
