@@ -15,7 +15,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from opslib.config_sections import Alerts, Cache, Cdn, Database, Frontend, LoadBalancer, Services, Strict, validated
+from opslib.config_sections import (
+    Alerts,
+    Cache,
+    Cdn,
+    Database,
+    Frontend,
+    LoadBalancer,
+    Schedule,
+    Services,
+    Strict,
+    validated,
+)
 from opslib.errors import ConfigError, SandboxDown, WindowError
 from opslib.window import zone_named
 
@@ -55,6 +66,10 @@ class Environment(Strict):
     change_role: str = ""  # ARN of the role that applies plans; empty: the role that reads
     lock_bucket: str = ""  # where plans of several machines exclude each other
     incident_bucket: str = ""  # where closed incident records go
+    report_bucket: str = ""  # where the pages of scheduled reports go
+    report_base_url: Annotated[str, Field(pattern=r"\A(https://[^\s?#]+)?\z")] = (
+        ""  # where people read that bucket; empty: by links that end
+    )
     admin_urls: dict[str, str] = Field(default_factory=dict)
     sandbox: bool = False
     clock: Literal["running", "frozen"] = "running"
@@ -131,6 +146,40 @@ def notebook_paths() -> list[Path]:
     file = root / FILE_NAME
     extra = _read_file(file).get("notebook_paths", []) if file.is_file() else []
     return [root / "notebooks", *(root / str(path) for path in extra)]
+
+
+def schedules(environment: Environment) -> tuple[Schedule, ...]:
+    """Return the `[[schedule]]` of opslib.toml for an environment, in their order; raises ConfigError.
+
+    Whether notebook and parameters are there is for `opslib.scheduling` to say, which knows runbooks.
+    """
+    file = project_root() / FILE_NAME
+    whole = _read_file(file) if file.is_file() else {}
+    listed = whole.get("schedule", [])
+    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+        raise ConfigError(f"{file}: key 'schedule' is wrong", why="it is no list of sections", fix="write [[schedule]]")
+    found: dict[str, Schedule] = {}
+    for number, values in enumerate(listed, 1):
+        schedule = validated(Schedule, values, origin=schedule_origin(values.get("name", number)))
+        if schedule.name in found:
+            raise ConfigError(
+                f"{schedule_origin(schedule.name)}: key 'name' is wrong",
+                why="another schedule has this name",
+                fix="name each after what it tells",
+            )
+        if schedule.env not in {"", "sandbox", *whole.get("env", {})}:
+            raise ConfigError(
+                f"{schedule_origin(schedule.name)}: key 'env' is wrong",
+                why=f"there is no environment {schedule.env!r}",
+                fix=f"choose {', '.join(whole.get('env', {})) or 'sandbox'}",
+            )
+        found[schedule.name] = schedule
+    return tuple(one for one in found.values() if one.env in ("", environment.name))
+
+
+def schedule_origin(name: str | int) -> str:
+    """Return where a schedule stands, for errors."""
+    return f"{project_root() / FILE_NAME}, [[schedule]] {name}"
 
 
 def _from_file(name: str) -> Environment:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any, Literal, TypeVar, get_args
+import re
+from datetime import timedelta
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from opslib import cron
 from opslib.errors import ConfigError
+from opslib.window import SPANS
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -90,6 +94,47 @@ class Alerts(Strict):
     job_failed: str = '{ $.level = "error" && $.message = "job failed*" }'  # the filter pattern of such a line
 
 
+def _duration(text: str) -> timedelta:
+    """Read "24h"; a span of no time is refused, too."""
+    read = re.fullmatch(r"([1-9]\d{0,3})([mhdw])", text, re.ASCII)
+    if not read:
+        raise ValueError(f'{text!r} is no span of time; write minutes, hours, days or weeks, such as "90m" or "7d"')
+    return timedelta(**{SPANS[read[2]]: int(read[1])})
+
+
+def _span(text: str) -> str:
+    _duration(text)
+    return text
+
+
+class Schedule(Strict):
+    """One `[[schedule]]`: which runbook runs when, over which window, and who is told."""
+
+    name: Annotated[str, Field(pattern=r"\A[a-z0-9][a-z0-9-]{0,39}\z")]
+    notebook: str
+    cron: Annotated[str, AfterValidator(cron.checked)]  # in the environment's time zone
+    env: str = ""  # empty: every environment that is asked what is due
+    parameters: dict[str, str | bool | int | float] = Field(default_factory=dict)
+    window: Annotated[str, AfterValidator(_span)] = (
+        "24h"  # of the first run; each later one begins where the last good one ended
+    )
+    longest: Annotated[str, AfterValidator(_span)] = "7d"  # one run covers no more, and what is older is told
+    deliver: tuple[Literal["slack", "s3"], ...] = ("slack",)
+    lock: bool = True  # a second run at the same time ends with 75
+    retries: int = Field(1, ge=0, le=5)  # how often a run that left no report is run again
+    timeout_s: int = Field(1800, ge=30, le=43_200)
+
+    @property
+    def first(self) -> timedelta:
+        """Return how far back the first run looks."""
+        return _duration(self.window)
+
+    @property
+    def most(self) -> timedelta:
+        """Return the longest window of one run."""
+        return _duration(self.longest)
+
+
 def validated(model: type[M], values: dict[str, Any], *, origin: str) -> M:
     """Return the values as a section; raises ConfigError that names file, key and remedy."""
     try:
@@ -124,5 +169,6 @@ def _remedy(kind: str, *, key: str, allowed: list[str]) -> str:
         return f"add {key} = …"
     return {
         "account": 'twelve digits in quotes, e.g. account = "012345678901"',
+        "name": "small letters, digits and hyphens, 40 at most",
         "region": 'e.g. region = "ap-northeast-1"',
     }.get(key, "correct the value")

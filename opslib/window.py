@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from opslib.errors import WindowError
 
-_SPANS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+SPANS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _FIXED_ZONES = {"UTC": UTC, "GMT": UTC, "Z": UTC, "JST": timezone(timedelta(hours=9), "JST")}
 _FORMS = 'use a span such as "3h", or two times with a zone such as "2026-11-02 10:00/11:30 JST"'
 _TIME = re.compile(r"(?:(\d{4})-(\d{2})-(\d{2})[ T])?(\d{1,2}):(\d{2})(?::(\d{2})(?:\.(\d{1,6}))?)?", re.ASCII)
@@ -79,7 +79,7 @@ def parse(text: str, *, now: datetime, zone: tzinfo) -> Window:
     """
     text = text.strip()
     if span := re.fullmatch(r"(\d{1,4})\s*([mhdw])", text, re.ASCII):
-        back = timedelta(**{_SPANS[span[2]]: int(span[1])})
+        back = timedelta(**{SPANS[span[2]]: int(span[1])})
         if not back:
             raise WindowError(f"window {text!r} is empty", fix=_FORMS)
         return Window(now - back, now, zone)

@@ -1,0 +1,62 @@
+"""When a schedule's time comes: five fields of cron in a time zone, days of 23 and 25 hours included.
+
+As Debian's cron: a time that the clocks jump over comes right after the jump, one that they pass twice comes once.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, tzinfo
+
+from cronsim import CronSim, CronSimError
+
+_FORM = 'minute, hour, day of month, month, day of week: "30 8 * * mon-fri"'
+_ITEM = r"(?:\*|(?:[0-9]{1,2}|[A-Za-z]{3})(?:-(?:[0-9]{1,2}|[A-Za-z]{3}))?)(?:/[0-9]{1,2})?"
+_FIELD = re.compile(f"{_ITEM}(?:,{_ITEM})*", re.ASCII)  # what every cron takes: no L, W, # or ?
+_SHIFT = timedelta(hours=3)  # more than clocks are ever put forward or back
+_YEARS = timedelta(
+    days=4 * 366
+)  # in which each combination of date and weekday that a schedule is likely to mean comes
+
+
+def checked(text: str) -> str:
+    """Return the expression with single spaces; raises ValueError, "why; remedy", for what never comes or cron does not know."""
+    fields = text.split()
+    if len(fields) != 5:
+        raise ValueError(f"{text!r} has {len(fields)} fields, not five; write {_FORM}")
+    try:
+        if not all(map(_FIELD.fullmatch, fields)):
+            raise CronSimError("only numbers, names of three letters, and * , - / are known")
+        next(CronSim(" ".join(fields), datetime(2026, 1, 1, tzinfo=UTC)))
+    except (CronSimError, StopIteration) as error:
+        raise ValueError(f"{text!r} is no cron expression: {error or 'it never comes'}; write {_FORM}") from None
+    return " ".join(fields)
+
+
+def latest(expression: str, moment: datetime, zone: tzinfo) -> datetime:
+    """Return the last time of the expression at or before a moment, in UTC."""
+    end = moment.replace(microsecond=0) + timedelta(seconds=1)  # what comes now has come
+    found = next(CronSim(expression, end.astimezone(zone), reverse=True)).astimezone(UTC)
+    # In an hour that the clocks pass twice cronsim, which reads the clock on the wall, takes what has come for what will.
+    for each in CronSim(expression, (found - _SHIFT).astimezone(zone)):
+        if each.astimezone(UTC) > moment:
+            break
+        found = each.astimezone(UTC)
+    return found
+
+
+def following(expression: str, moment: datetime, zone: tzinfo) -> datetime:
+    """Return the first time of the expression after a moment, in UTC."""
+    coming = CronSim(expression, (moment - _SHIFT).astimezone(zone))
+    return next(found for found in (each.astimezone(UTC) for each in coming) if found > moment)
+
+
+def longest_gap(expression: str, zone: tzinfo, *, since: datetime) -> timedelta:
+    """Return the longest time between two times of the expression, of those of four years or the next thousand."""
+    before, gap = following(expression, since, zone), timedelta()
+    for number, each in enumerate(CronSim(expression, before.astimezone(zone))):
+        now = each.astimezone(UTC)
+        before, gap = now, max(gap, now - before)
+        if now - since > _YEARS or number > 1000:
+            break
+    return gap
