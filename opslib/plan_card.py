@@ -48,7 +48,8 @@ def slack_text(plan: Plan) -> str:
         f"{mark}*{'NO PLAN' if plan.blocked else 'PLAN'}* {plan.title}",
         *(f"{row.target}: {row.now} → {row.proposed}" for row in plan.changes),
     ]
-    lines += [f"impact: {row.impact}" for row in plan.changes] + [_back_text(plan)]
+    impacts = dict.fromkeys(row.impact for row in plan.changes if row.impact != "as above")  # mostly the same
+    lines += [f"impact: {impact}" for impact in impacts] + [_back_text(plan)]
     lines += [f"blocked: {one.what}: {one.found}" for one in plan.blocked] or [
         f"hash {plan.sealed[:8]}, {_facts(plan)[3]}"
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from opslib import aws
+from opslib import aws, console
 from opslib import plan as plans
 from opslib.errors import ConfigError, ParameterError
 from opslib.journal import digest
@@ -36,15 +36,12 @@ def invalidate(run: Run, *, paths: str) -> Plan:
     told, open_paths = _distribution(environment), _open_paths(environment)
     reference = f"opslib-{digest([wanted, aws.now(environment).isoformat()])[:24]}"  # the same plan sent twice is one invalidation
     batch = {"Paths": {"Quantity": len(wanted), "Items": wanted}, "CallerReference": reference}
-    console = (
-        f"https://us-east-1.console.aws.amazon.com/cloudfront/v4/home#/distributions/{named.distribution}/invalidations"
-    )
     step = Step(
         "cloudfront",
         "CreateInvalidation",
         {"DistributionId": named.distribution, "InvalidationBatch": batch},
         f"take {len(wanted)} paths out of the caches",
-        console,
+        console.cloudfront(named.distribution),
         REGION,
     )
     return plans.propose(

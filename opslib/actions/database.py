@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from opslib import aws
+from opslib import aws, console
 from opslib import plan as plans
 from opslib.errors import OpsError, ParameterError
 from opslib.plan import Action, Change, Condition, Kept, Plan, Progress, Step, Undo, Verification, register
@@ -34,20 +34,18 @@ def reboot(run: Run, *, instance: str = "", failover: bool = False) -> Plan:
     zones = f"{told['AvailabilityZone']} to {told.get('SecondaryAvailabilityZone', 'the other zone')}"
     way = f"fail over from {zones}, and reboot" if failover else f"reboot in {told['AvailabilityZone']}"
     asked = {"DBInstanceIdentifier": name, **({"ForceFailover": True} if failover else {})}
-    region = environment.region
-    console = f"https://{region}.console.aws.amazon.com/rds/home?region={region}#database:id={name};is-cluster=false"
     moved = " and “failover completed”" if failover else ""
     return plans.propose(
         run, action="reboot-database", title=f"Reboot the database {name}{' with a failover' if failover else ''}", target=name,
         parameters={"failover": failover, "since": since.isoformat()}, before=_before(environment, told, since),
         changes=(Change(name, _now(told), way, "none: a reboot cannot be taken back", _impact(environment, told, failover)),),
-        conditions=_conditions(environment, told, failover), steps=(Step("rds", "RebootDBInstance", asked, way, console),),
+        conditions=_conditions(environment, told, failover), steps=(Step("rds", "RebootDBInstance", asked, way, console.rds(environment.region, name)),),
         limits=("every session is cut and every open transaction rolled back: opslib open slow-database shows whose",
                 "a reboot lasts as long as its recovery: minutes after heavy writing; caches in memory are cold afterwards",
                 "connection pools must connect anew; after a failover the name points elsewhere within a minute, and who keeps old addresses stays away"),
         verification=Verification(
             f"RDS says available right after the call as well: it counts only after its event “restarted”{moved} since this plan. Then the database must answer.",
-            f"aws rds describe-events --source-type db-instance --source-identifier {name} --duration 60 --region {region}", 10.0, 1800.0),
+            f"aws rds describe-events --source-type db-instance --source-identifier {name} --duration 60 --region {environment.region}", 10.0, 1800.0),
         undo_draft=Undo("a reboot cannot be taken back: every session is cut"),
     )  # fmt: skip
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from opslib import aws
+from opslib import console as addresses
 from opslib.errors import ParameterError, SourceError
 
 if TYPE_CHECKING:
@@ -132,8 +133,7 @@ def tagged(environment: Environment, image: str) -> str:
 
 def console(environment: Environment, name: str) -> str:
     """Return the address of a service's deployments in the console."""
-    region = environment.region
-    return f"https://{region}.console.aws.amazon.com/ecs/v2/clusters/{environment.services.cluster}/services/{name}/deployments?region={region}"
+    return addresses.ecs(environment.region, environment.services.cluster, name)
 
 
 def _deployment(told: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from opslib import aws, redact
+from opslib import aws, console, redact
 from opslib import plan as plans
 from opslib.errors import ConfigError, ParameterError
 from opslib.plan import Action, Change, Condition, Kept, Plan, Progress, Step, Undo, Verification, register
@@ -91,8 +91,8 @@ def _step(environment: Environment, way: str, job: str, told: str) -> Step:
         "jobType": way.upper(),
         "jobReason": "opslib: redeployed by hand",
     }
-    console = f"https://{environment.region}.console.aws.amazon.com/amplify/apps/{named.app}/branches/{named.branch}/deployments?region={environment.region}"
-    return Step("amplify", "StartJob", {**asked, "jobId": job} if job else asked, f"{way}: {told}", console)
+    address = console.amplify(environment.region, named.app, named.branch)
+    return Step("amplify", "StartJob", {**asked, "jobId": job} if job else asked, f"{way}: {told}", address)
 
 
 def _jobs(environment: Environment) -> list[dict[str, Any]]:

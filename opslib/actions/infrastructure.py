@@ -7,7 +7,7 @@ import shlex
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from opslib import aws
+from opslib import aws, console
 from opslib import plan as plans
 from opslib.actions import stack_state as state
 from opslib.errors import ParameterError, Refused, SourceError
@@ -91,7 +91,7 @@ def _create(environment: Environment, told: dict[str, Any], name: str, kept: str
         "Parameters": wanted,
     }
     able = {"Capabilities": told["Capabilities"]} if told.get("Capabilities") else {}
-    return Step("cloudformation", "CreateChangeSet", {**asked, **able}, f"make the change set {name}; nothing is carried out", _console(environment))  # fmt: skip
+    return Step("cloudformation", "CreateChangeSet", {**asked, **able}, f"make the change set {name}; nothing is carried out", console.cloudformation(environment.region, told["StackName"]))  # fmt: skip
 
 
 def _values(given: str) -> dict[str, str]:
@@ -113,7 +113,7 @@ def _execute(run: Run, stack: str, name: str, allow_loss: bool) -> Plan:
     told, found = state.read(environment, stack), state.change_set(environment, stack, name)
     touched: tuple[state.Touched, ...] = found["touched"]
     lost = [one.name for one in touched if one.loses]
-    step = Step("cloudformation", "ExecuteChangeSet", {"StackName": stack, "ChangeSetName": name}, f"carry out {name}: {len(touched)} resources", _console(environment))  # fmt: skip
+    step = Step("cloudformation", "ExecuteChangeSet", {"StackName": stack, "ChangeSetName": name}, f"carry out {name}: {len(touched)} resources", console.cloudformation(environment.region, stack))  # fmt: skip
     draft = _back(environment, told, [one.name for one in touched if one.replaced in {"True", "Conditional"} or one.action == "Remove"])  # fmt: skip
     rows = [Change(f"{one.name} ({one.kind})", one.physical or "not there", one.says(), one.back(), one.impact()) for one in touched[:_SHOWN]]  # fmt: skip
     rows += [Change(f"{len(touched) - _SHOWN} resources more", "as above", "as above", "as above", "as above")] if len(touched) > _SHOWN else []  # fmt: skip
@@ -162,12 +162,6 @@ def _conditions(
         Condition("nothing that it touches was changed by hand", f"{seen}: {by_hand}{aside}", not hit),
         Condition("nothing that holds data is replaced or removed", f"{loss}{', allowed' if lost and allow_loss else ''}", allow_loss or not lost),
     )  # fmt: skip
-
-
-def _console(environment: Environment) -> str:
-    return (
-        f"https://{environment.region}.console.aws.amazon.com/cloudformation/home?region={environment.region}#/stacks"
-    )
 
 
 def _complete(environment: Environment, plan: Plan, step: Step, kept: Kept) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from opslib import aws
+from opslib import aws, console
 from opslib import plan as plans
 from opslib.actions import replica_health as health
 from opslib.errors import ConfigError, ParameterError, Refused
@@ -70,12 +70,12 @@ def _by_switch(environment: Environment, database: Database, to: str) -> dict[st
     if not name:
         raise ConfigError("the application's switch is not known", fix='add `read_switch = "/…"` to [database], or way="dns"')  # fmt: skip
     told, region = _parameter(environment, name), environment.region
-    console = f"https://{region}.console.aws.amazon.com/systems-manager/parameters{name}/description?region={region}"
+    address = console.parameter(region, name)
     plain = told["Type"] == "String"
     stands = told["Value"] if plain else "not shown"
-    back = (_put(name, stands, console),) if plain else ()
+    back = (_put(name, stands, address),) if plain else ()
     return {
-        "target": name, "now": f"{stands}, version {told['Version']}", "proposed": to, "before": _switch(told), "steps": (_put(name, to, console),),
+        "target": name, "now": f"{stands}, version {told['Version']}", "proposed": to, "before": _switch(told), "steps": (_put(name, to, address),),
         "conditions": (Condition("the switch is a plain word", told["Type"], plain), Condition("it stands elsewhere", stands, stands != to)),
         "limits": ("it works when the application reads its switch: at once, at its next look, or at its next start (opslib open restart-service)",),
         "verification": Verification("The parameter is read again; then the sessions of both databases are counted.",
@@ -84,9 +84,9 @@ def _by_switch(environment: Environment, database: Database, to: str) -> dict[st
     }  # fmt: skip
 
 
-def _put(name: str, value: str, console: str) -> Step:
+def _put(name: str, value: str, address: str) -> Step:
     asked = {"Name": name, "Value": value, "Overwrite": True}
-    return Step("ssm", "PutParameter", asked, f"set {name} to {value}", console)
+    return Step("ssm", "PutParameter", asked, f"set {name} to {value}", address)
 
 
 def _parameter(environment: Environment, name: str) -> dict[str, Any]:
@@ -126,9 +126,10 @@ def _change(zone: str, records: list[Record]) -> Step:
         "Comment": "opslib: route-reads",
         "Changes": [{"Action": "UPSERT", "ResourceRecordSet": one} for one in records],
     }
-    console = f"https://console.aws.amazon.com/route53/v2/hostedzones#ListRecordSets/{zone}"
     asked = {"HostedZoneId": zone, "ChangeBatch": batch}
-    return Step("route53", "ChangeResourceRecordSets", asked, f"weights {_weights(records)}", console, REGION)
+    return Step(
+        "route53", "ChangeResourceRecordSets", asked, f"weights {_weights(records)}", console.route53(zone), REGION
+    )
 
 
 def _records(environment: Environment, name: str) -> tuple[str, list[Record]]:

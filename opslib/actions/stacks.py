@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from opslib import aws
+from opslib import aws, console
 from opslib import plan as plans
 from opslib.actions import stack_diff
 from opslib.actions import stack_state as state
@@ -146,7 +146,8 @@ def _place(told: dict[str, Any]) -> str:
 
 
 def _steps(environment: Environment, one: Standing) -> Iterator[Step]:
-    wanted, console = one.wanted, _console(one.wanted.region or environment.region)
+    wanted = one.wanted
+    address = console.cloudformation(wanted.region or environment.region, wanted.name)
     if one.told and one.told["StackStatus"] in _FAILED_TO_BE_MADE:
         yield _delete(wanted.name, wanted.region)
     name = f"opslib-{digest([wanted.text, wanted.values, aws.now(environment).isoformat()])[:8]}"
@@ -156,10 +157,10 @@ def _steps(environment: Environment, one: Standing) -> Iterator[Step]:
         "Parameters": [{"ParameterKey": key, **({"UsePreviousValue": True} if value == state.SECRET else {"ParameterValue": value})} for key, value in wanted.values.items()],
         "Capabilities": ["CAPABILITY_IAM"], **({"RoleARN": wanted.role} if wanted.role else {}),
     }  # fmt: skip
-    yield Step("cloudformation", "CreateChangeSet", asked, f"make the change set of {one.place}; nothing is carried out", console, wanted.region)  # fmt: skip
+    yield Step("cloudformation", "CreateChangeSet", asked, f"make the change set of {one.place}; nothing is carried out", address, wanted.region)  # fmt: skip
     carry = {"StackName": wanted.name, "ChangeSetName": name, "ClientRequestToken": f"{name}-{wanted.name}"}
     what = f"make {one.place}" if one.new else f"change {one.place}"
-    yield Step("cloudformation", "ExecuteChangeSet", carry, f"{what}: {len(one.touched)} resources, if the change set says no more than this plan", console, wanted.region)  # fmt: skip
+    yield Step("cloudformation", "ExecuteChangeSet", carry, f"{what}: {len(one.touched)} resources, if the change set says no more than this plan", address, wanted.region)  # fmt: skip
 
 
 def _delete(name: str, region: str) -> Step:
@@ -235,10 +236,6 @@ def _outputs(text: str) -> Any:
 def _all_values(wanted: Wanted) -> dict[str, str]:
     known = json.loads(wanted.text).get("Parameters", {})
     return {name: str(wanted.values.get(name, one.get("Default", ""))) for name, one in known.items()}
-
-
-def _console(region: str) -> str:
-    return f"https://{region}.console.aws.amazon.com/cloudformation/home?region={region}#/stacks"
 
 
 register(Action(BACK, observe=following.observe, follow=following.follow, keep=following.keep, between=following.between, complete=following.complete))  # fmt: skip
