@@ -11,7 +11,7 @@ from opslib import aws, files, journal, open_incidents
 from opslib.applying import unsettled
 from opslib.config import Environment
 from opslib.errors import ParameterError
-from opslib.incidents import report, store
+from opslib.incidents import report, report_ja, store
 from opslib.incidents.document import html, markdown
 from opslib.incidents.store import Incident, sha256
 from opslib.journal import NAME, Journal
@@ -23,7 +23,7 @@ _NOT_LISTED = {MANIFEST, EXPORT, "journal.head"}
 
 def draw(incident: Incident) -> Path:
     """Write record.html and record.md, and the same in Japanese; return record.html."""
-    for name, document in (("record", report.english(incident)), ("record.ja", report.japanese(incident))):
+    for name, document in (("record", report.english(incident)), ("record.ja", report_ja.japanese(incident))):
         files.write(incident.folder / f"{name}.html", html(document))
         files.write(incident.folder / f"{name}.md", markdown(document))
     return incident.folder / "record.html"

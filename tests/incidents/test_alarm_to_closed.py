@@ -119,6 +119,8 @@ def test_from_an_alarm_to_a_closed_record(live: Sandbox, reports: Path) -> None:
         "apiにlock_timeout",
     ):
         assert said in japanese, said
+    ours = re.sub(r"原文「[^」]*」|<[^>]*>", " ", japanese[japanese.index("時系列") : japanese.index("証跡一覧")])
+    assert "判定: " in ours and not re.search(r"[A-Za-z]+ [a-z]+ [a-z]+ [a-z]+", ours), ours
     assert opslib("incident", "list").split()[1] == "closed"
     with (found.folder / "record.ja.md").open("a") as file:
         file.write("more")

@@ -22,7 +22,7 @@ from opslib import run as runs
 from opslib.actions import services
 from opslib.applying import carry_out
 from opslib.errors import ParameterError, SourceError, WindowError
-from opslib.incidents import closing, report, store
+from opslib.incidents import closing, report, report_ja, store
 from opslib.incidents.document import html, markdown
 from opslib.journal import Journal
 from opslib.runner import headless, interactive
@@ -70,7 +70,7 @@ def closed(environment: config.Environment, live: Sandbox, base: Path) -> store.
         ("acknowledged", "11:36 JST", "page 4711, Suzuki"), ("mitigated", "", "restart of api, p95 below 1 s"), ("resolved", "", "alarm OK"),
     ):  # fmt: skip
         store.note(
-            made, environment, f"{kind} it was", kind=kind, at=at, source=source, ja=f"{report.JAPANESE[kind]}した"
+            made, environment, f"{kind} it was", kind=kind, at=at, source=source, ja=f"{report_ja.NAMES[kind]}した"
         )
         live.advance("1m")
     for kind, text, ja in (
@@ -141,6 +141,16 @@ def test_the_japanese_report_has_its_parts(closed: store.Incident) -> None:
     for part in ("障害報告書", "発生日時", "検知", "影響範囲", "原因", "暫定対応", "恒久対策", "再発防止策", "時系列"):
         assert part in page and part in text, part
     assert "2026-11-05 11:12:00 JST" in page and "27分間で4,120件中312件の決済が失敗" in page and 'lang="ja"' in page
+    assert "登録 2026-11-05" in page and "検証方法: opslib incident verify" in page and "journal entries" not in page
+
+
+def test_what_was_not_said_in_japanese_is_quoted_there(alone: config.Environment) -> None:
+    made = store.begin(alone, "quoted")
+    store.note(made, alone, "the queue grew")
+    store.note(made, alone, "キューが伸びた")
+    store.note(made, alone, "the queue shrank", ja="キューが縮んだ")
+    page = html(report_ja.japanese(store.load(alone, made.id)))
+    assert "原文「the queue grew」" in page and "原文「キュー" not in page and "shrank" not in page
 
 
 def test_one_file_that_fetches_and_runs_nothing(closed: store.Incident) -> None:
@@ -324,9 +334,9 @@ def test_a_change_that_was_denied_half_way_stands_in_the_timeline(alone: config.
     for step, outcome, why in ((1, "done", ""), (2, "not done", "ecs:UpdateService was denied")):
         store.enter(made, "result", at=aws.now(alone), step=step, outcome=outcome, why=why, **about)
     found = store.load(alone, made.id)
-    page, japanese = html(report.english(found)), html(report.japanese(found))
+    page, japanese = html(report.english(found)), html(report_ja.japanese(found))
     assert "change roll-out-image api: step 2 not done: ecs:UpdateService was denied" in page and "step 1" not in page
-    assert "変更の手順2: 未実施 roll-out-image api" in japanese
+    assert "変更の手順2: 未実施 roll-out-image api（原文「ecs:UpdateService was denied」）" in japanese
 
 
 def test_evidence_of_one_query_says_it_once(alone: config.Environment, tmp_path: Path) -> None:
