@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from opslib.config_detections import Detections
 from opslib.config_sections import (
     Alerts,
     Cache,
@@ -63,6 +64,7 @@ class Environment(Strict):
     frontend: Frontend | None = None
     health_checks: dict[str, str] = Field(default_factory=dict)  # what it checks: health check id
     alerts: Alerts = Alerts()
+    detections: Detections = Detections()  # what counts as suspicious in the audit trail
     change_role: str = ""  # ARN of the role that applies plans; empty: the role that reads
     lock_bucket: str = ""  # where plans of several machines exclude each other
     incident_bucket: str = ""  # where closed incident records go

@@ -57,7 +57,7 @@ def sprays(rows: pd.DataFrame) -> Iterator[Finding]:
         for network in many.index[many >= accounts]:
             here = networks == network
             failed = tried[here & bad]
-            known = any(_within(str(network), wider) for wider in taken) if network else True
+            known = any(within(str(network), wider) for wider in taken) if network else True
             if not known and len(failed) >= 0.5 * here.sum():
                 taken.add(str(network))
                 yield _spray(str(network), tried[here], failed)
@@ -200,7 +200,8 @@ def network_of(ip: str, bits: int) -> str:
     return str(ipaddress.ip_network(f"{address}/{wide}", strict=False))
 
 
-def _within(inner: str, outer: str) -> bool:
+def within(inner: str, outer: str) -> bool:
+    """Tell whether a network lies in another."""
     first, second = ipaddress.ip_network(inner), ipaddress.ip_network(outer)
     return first.version == second.version and first.subnet_of(second)  # type: ignore[arg-type]
 
