@@ -18,6 +18,7 @@ from opslib.cli_changes import env_option as _env
 from opslib.cli_changes import given_option as _given
 from opslib.cli_incidents import incident
 from opslib.cli_sandbox import control, sandbox, show_progress
+from opslib.cli_schedule import run_due, schedule
 from opslib.errors import OpsError
 
 NO_REPORT, LOCKED = 3, 75
@@ -54,7 +55,7 @@ def commands() -> None:
     """Runbooks for one web application on AWS: interactive, headless, and always a record."""
 
 
-for _command in (sandbox, plan, apply, journal, incident, init, doctor, alerts):
+for _command in (sandbox, plan, apply, journal, incident, init, doctor, alerts, schedule):
     commands.add_command(_command)
 _no_browser = click.option("--no-browser", is_flag=True, help="Only print the address.")
 
@@ -70,8 +71,9 @@ def policy(name: str, env: str) -> None:
 
 
 @commands.command()
-@click.argument("notebooks", nargs=-1, required=True, metavar="NOTEBOOK...")
+@click.argument("notebooks", nargs=-1, metavar="NOTEBOOK...")
 @_given
+@click.option("--due", is_flag=True, help="Run what is due of [[schedule]] instead, or of the schedules NAMED.")
 @click.option(
     "--each",
     default="",
@@ -82,7 +84,7 @@ def policy(name: str, env: str) -> None:
 @click.option("--timeout", "run_seconds", default=1800, show_default=True, help="Seconds for one whole run.")
 @click.option("--cell-timeout", "cell_seconds", default=300, show_default=True, help="Seconds for one cell.")
 @click.option("--lock", is_flag=True, help="Exit with 75 when this runbook already runs in this environment.")
-def run(notebooks: tuple[str, ...], given: tuple[str, ...], each: str, env: str, **limits: Any) -> None:
+def run(notebooks: tuple[str, ...], given: tuple[str, ...], due: bool, each: str, env: str, **limits: Any) -> None:
     """Run runbooks headless and keep their records; several run at once, as many as there are cores.
 
     Exit code: 1 a verdict is critical, else 2 a check is blind, else 0; 3 no report, 75 locked. Of several runs the
@@ -90,6 +92,12 @@ def run(notebooks: tuple[str, ...], given: tuple[str, ...], each: str, env: str,
     """
     from opslib.runner import headless
 
+    if due:
+        if given or each:
+            raise click.UsageError("--due takes parameters from [[schedule]] of opslib.toml: leave out -p and --each")
+        raise click.exceptions.Exit(run_due(notebooks, env))
+    if not notebooks:
+        raise click.UsageError("Missing argument 'NOTEBOOK...', or say --due")
     asked = listed(notebooks, pairs(given), each)
     if len(asked) > 1:
         raise click.exceptions.Exit(_run_batch(asked, env, limits))

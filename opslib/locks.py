@@ -50,6 +50,22 @@ def mark_applied(environment: Environment, plan_hash: str, *, holder: str, now: 
         )
 
 
+def place(environment: Environment, kind: str, name: str) -> str:
+    """Return where all machines keep what they know of something."""
+    return f"s3://{environment.lock_bucket}/{_key(environment, kind, name)}"
+
+
+def read(environment: Environment, kind: str, name: str) -> str | None:
+    """Return what all machines know of something (s3:GetObject); None when nothing is known. Raises SourceError."""
+    found = _asked(environment, "get_object", Key=_key(environment, kind, name))
+    return None if found is None else str(found["Body"].read().decode())
+
+
+def write(environment: Environment, kind: str, name: str, text: str) -> None:
+    """Let all machines know something (s3:PutObject); whoever writes holds a lock. Raises SourceError."""
+    _asked(environment, "put_object", Key=_key(environment, kind, name), Body=text.encode())
+
+
 @contextmanager
 def _in_s3(environment: Environment, key: str, body: dict[str, str], now: datetime) -> Iterator[str]:
     tag = _put(environment, key, body, IfNoneMatch="*") or _taken_over(environment, key, body, now)

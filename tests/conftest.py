@@ -27,7 +27,7 @@ LONGEST = [
         "planning/test_by_hand", "runner/test_headless", "browser/test_first_aid", "actions/test_services", "alerting/test_notifier",
         "browser/test_lab", "runner/test_batch", "faults/test_no_secret_leaves", "sandbox/test_delivery", "sandbox/test_gateway_alarms",
         "actions/test_data", "sandbox/test_gateway", "actions/test_database", "checks/test_services", "checks/test_ranking",
-        "incidents/test_incidents", "actions/test_rollout", "doctor/test_init", "faults/test_log_checks",
+        "scheduling/test_running", "incidents/test_incidents", "actions/test_rollout", "doctor/test_init", "faults/test_log_checks",
     )
 ]  # fmt: skip
 

@@ -1,0 +1,70 @@
+"""The command line's side of schedules: what is due, when the next comes, and the line for a machine's cron."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from opslib.cli_changes import env_option, say_result
+
+
+def run_due(names: tuple[str, ...], env: str) -> int:
+    """Run what is due, say what became of it, and return the exit code."""
+    from opslib import config
+    from opslib.runner import batch
+    from opslib.scheduling.running import run_due
+
+    environment = config.load(env)
+    outcomes = []
+    for outcome in run_due(environment, names):
+        outcomes.append(outcome)
+        click.echo(click.style(outcome.runbook, bold=True))
+        if outcome.record:
+            say_result(outcome.record, outcome.summary)
+        if outcome.error:
+            click.echo(click.style(outcome.error, fg="red"), err=True)
+    if not outcomes:
+        click.echo("nothing is due")
+    return batch.worst(outcomes) if outcomes else 0
+
+
+@click.group()
+def schedule() -> None:
+    """Reports on schedule: `[[schedule]]` of opslib.toml."""
+
+
+@schedule.command("list")
+@env_option
+def list_(env: str) -> None:
+    """Say what runs when, and up to when good runs have looked."""
+    from opslib import aws, config, cron
+    from opslib.scheduling.agenda import agenda
+    from opslib.scheduling.memory import recalled
+
+    environment = config.load(env)
+    now, listed = aws.now(environment), agenda(environment)
+    for one in listed:
+        coming = cron.following(one.schedule.cron, now, environment.zone).astimezone(environment.zone)
+        covered = recalled(environment, one.schedule.name).covered
+        told = f"{covered.astimezone(environment.zone):%Y-%m-%d %H:%M %Z}" if covered else "no good run yet"
+        click.echo(f"{one.schedule.name:<24} {one.runbook:<28} next {coming:%Y-%m-%d %H:%M %Z}   covered until {told}")
+    if not listed:
+        click.echo(f"nothing is scheduled in {environment.name}: add a [[schedule]] to {config.FILE_NAME}")
+
+
+@schedule.command()
+@env_option
+def cron(env: str) -> None:
+    """Print a crontab line that runs what is due on this one machine: every five minutes it asks, and mostly nothing is."""
+    from opslib import config
+    from opslib.scheduling.agenda import agenda
+
+    environment = config.load(env)
+    agenda(environment)  # a mistake is told here, not at night
+    program = Path(sys.executable).with_name("opslib")
+    command = f"{shlex.quote(str(program))} run --due --env {environment.name}"
+    line = f"*/5 * * * * cd {shlex.quote(str(config.project_root()))} && {command} >/dev/null"
+    click.echo(line.replace("%", "\\%"))  # cron ends a command there; what goes wrong it mails

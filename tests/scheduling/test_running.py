@@ -1,0 +1,77 @@
+"""`opslib run --due` through the real command line: what is due, its window, its tries, its lock."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from tests.scheduling.conftest import Scheduled, window_of
+
+LOOKS = 'name = "looks"\nnotebook = "2-try/looks"\ncron = "*/30 * * * *"\nwindow = "2h"\n'
+JOBS = 'name = "jobs"\nnotebook = "2-investigate/failed-jobs"\ncron = "5 * * * *"\nwindow = "3h"\n'
+
+
+def test_what_was_not_run_is_covered_once_it_is(scheduled: Scheduled) -> None:
+    scheduled.write(LOOKS)
+    code, said, (first,) = scheduled.due()
+    assert code == 0 and "OK" in said, said
+    start, end = window_of(first)
+    assert end - start == timedelta(hours=2) and first["parameters"]["env"] == "sandbox"
+    assert scheduled.due() == (0, "nothing is due\n", [])
+    scheduled.sandbox.advance("1d")
+    _, said, (after,) = scheduled.due()
+    assert window_of(after) == (end, end + timedelta(days=1)), said
+    assert scheduled.due()[2] == []
+
+
+def test_the_notebook_for_investigations_runs_on_schedule(scheduled: Scheduled) -> None:
+    scheduled.write(JOBS, LOOKS)
+    code, said, left = scheduled.due("jobs")
+    assert [one["runbook"] for one in left] == ["2-investigate/failed-jobs"] and code == left[0]["exit_code"] != 3, said
+    start, end = window_of(left[0])
+    assert end - start == timedelta(hours=3) and left[0]["results"][0]["sight"] == "complete"
+    assert [one["runbook"] for one in scheduled.due()[2]] == ["2-try/looks"]  # of all, only what is due
+
+
+def test_a_run_without_a_report_is_tried_again(scheduled: Scheduled) -> None:
+    mark = scheduled.root / "mark"
+    scheduled.write(LOOKS + f'parameters = {{ act = "once", mark = "{mark}" }}\nretries = 2\n')
+    code, said, left = scheduled.due()
+    assert [one["status"] for one in left] == ["failed", "finished"] and code == 0, said
+    assert window_of(left[0]) == window_of(left[1]) and scheduled.memory("looks")["tries"] == 2
+
+
+def test_after_its_last_try_the_next_time_covers_it(scheduled: Scheduled) -> None:
+    scheduled.write(LOOKS + 'parameters = { act = "raise" }\n')
+    code, said, left = scheduled.due()
+    assert code == 3 and [one["exit_code"] for one in left] == [3, 3], said
+    assert scheduled.due()[2] == [] and scheduled.memory("looks")["covered"] is None
+    (scheduled.root / "opslib.toml").write_text((scheduled.root / "opslib.toml").read_text().replace('"raise"', '"none"'))  # fmt: skip
+    assert scheduled.due()[2] == []  # not before its next time
+    scheduled.sandbox.advance("30m")
+    code, _, (good,) = scheduled.due()
+    assert code == 0 and window_of(good)[1] - window_of(good)[0] == timedelta(hours=2)
+
+
+def test_what_befalls_one_stops_no_other(scheduled: Scheduled) -> None:
+    scheduled.write(LOOKS.replace('"looks"', '"broken"') + 'parameters = { act = "raise" }\nretries = 0\n', LOOKS)
+    code, _, left = scheduled.due()
+    assert code == 3 and sorted(one["exit_code"] for one in left) == [0, 3]
+
+
+def test_a_mistake_in_one_is_told_before_anything_runs(scheduled: Scheduled) -> None:
+    scheduled.write(LOOKS, JOBS.replace("failed-jobs", "failed-job"))
+    code, said, left = scheduled.due()
+    assert code == 3 and left == [] and "[[schedule]] jobs: key 'notebook' is wrong" in said
+    assert "did you mean 'failed-jobs'?" in said
+    assert scheduled.due("morning")[0] == 3
+
+
+def test_the_list_and_the_crontab_line(scheduled: Scheduled) -> None:
+    scheduled.write(JOBS)
+    scheduled.due()
+    out, _ = scheduled.start("schedule", "list").communicate(timeout=60)
+    assert out.startswith("jobs") and "next 2026-" in out and "covered until 2026-" in out and "JST" in out
+    line, _ = scheduled.start("schedule", "cron").communicate(timeout=60)
+    assert line.startswith(f"*/5 * * * * cd {scheduled.root} && ") and "run --due --env sandbox" in line
+    refused = scheduled.start("run", "--due", "-p", "window=1h")
+    assert "leave out -p" in refused.communicate(timeout=60)[1] and refused.returncode == 3
