@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from opslib.sandbox import lifecycle
 from opslib.sandbox.cache import locked
 from opslib.sandbox.control import Sandbox, start, stop
+from tests import warm_sandboxes
+from tests.warm_sandboxes import SHARED
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each process that a test starts would compile opslib anew
 
@@ -32,13 +35,15 @@ LONGEST = [
 ]  # fmt: skip
 
 
-SHARED = "TESTS_SHARED_SANDBOXES"
+STARTED = lifecycle.launch
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the folder of the sandboxes that all workers share."""
+    """Make the folder of the sandboxes that all workers share; supervisors are forked from one of its processes."""
     if not hasattr(config, "workerinput"):
         os.environ[SHARED] = tempfile.mkdtemp(prefix="opslib-tests-")
+        Path(os.environ[SHARED], "main.pid").write_text(str(os.getpid()))
+    lifecycle.launch = warm_sandboxes.launch
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -66,6 +71,12 @@ def no_aws_variables() -> Iterator[None]:
             if name.startswith(("AWS_", "OPSLIB_ENV", "OPSLIB_SANDBOX", "PG")):
                 patch.delenv(name)
         yield
+
+
+@pytest.fixture
+def started_supervisors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let supervisors be started as processes of their own, as users do, not forked."""
+    monkeypatch.setattr(lifecycle, "launch", STARTED)
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from opslib.sandbox import cache, state_files
 from opslib.sandbox.errors import SandboxError
@@ -41,13 +41,17 @@ def start(
     return info(directory)
 
 
+def launch(arguments: Sequence[str], log: IO[str], environ: dict[str, str]) -> "subprocess.Popen[str]":
+    """Start a supervisor that leads a session of its own and tells its progress on standard output."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "opslib.sandbox.supervisor", *arguments],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True, env=environ,
+    )  # fmt: skip
+
+
 def _spawn(directory: Path, options: list[str], progress: Progress | None) -> None:
     with (directory / "supervisor.log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "opslib.sandbox.supervisor", str(directory), *options],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True,
-            env=_environment_for_child(),
-        )  # fmt: skip
+        process = launch([str(directory), *options], log, _environment_for_child())
     _children[process.pid] = process
     try:
         _follow(process, directory, progress)

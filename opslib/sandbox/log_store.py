@@ -110,8 +110,12 @@ class LogGroup:
         """Fill an empty group with columns that are already sorted."""
         self.timestamps, self.stream_of, self.messages = timestamps, stream_of, messages
         self.sequences = array("q", range(len(messages)))
-        self.ingestions = array("q", (stamp + INGESTION_DELAY_MS for stamp in timestamps))
-        self._note(zip(timestamps, stream_of, self.ingestions, messages, strict=True))
+        self.ingestions = array("q", [stamp + INGESTION_DELAY_MS for stamp in timestamps])
+        firsts = dict(zip(reversed(stream_of), reversed(timestamps), strict=True))
+        for number, last in dict(zip(stream_of, timestamps, strict=True)).items():
+            stream = self.streams[number]
+            stream.first, stream.last, stream.ingested = firsts[number], last, last + INGESTION_DELAY_MS
+        self.stored_bytes = len("".join(messages).encode()) + OVERHEAD_BYTES * len(messages)
 
     def _note(self, events: Iterable[tuple[int, int, int, str]]) -> None:
         for timestamp, number, ingestion, message in events:

@@ -21,6 +21,7 @@ import pytest
 from opslib.sandbox import base_life, cache, control, state_files
 from opslib.sandbox.control import Sandbox, SandboxError
 
+pytestmark = pytest.mark.usefixtures("started_supervisors")
 NOBODY = 65534
 ROOT = Path(__file__).parents[2]
 
