@@ -12,8 +12,8 @@ import opslib
 
 ROOT = Path(opslib.__file__).parent
 SERVICES = (
-    "acm", "amplify", "application-autoscaling", "cloudformation", "cloudfront", "cloudwatch", "ecr", "ecs", "elasticache", "elbv2", "lambda", "logs", "pi",
-    "rds", "route53", "s3", "sqs", "ssm", "sts",
+    "acm", "amplify", "application-autoscaling", "cloudformation", "cloudfront", "cloudwatch", "ecr", "ecs", "elasticache", "elbv2", "events", "kms",
+    "lambda", "logs", "pi", "rds", "route53", "s3", "secretsmanager", "sns", "sqs", "ssm", "sts",
 )  # fmt: skip
 
 

@@ -15,8 +15,9 @@ PREFIXES = {"elbv2": "elasticloadbalancing"}
 RENAMED = {
     "s3:ListObjectVersions": "s3:ListBucketVersions", "s3:ListObjectsV2": "s3:ListBucket", "s3:HeadObject": "s3:GetObject", "s3:HeadBucket": "s3:ListBucket",
 }  # fmt: skip
-# The doctor tries only what a runbook reaches; locks and closed incidents are read and written by whoever may change.
-ELSEWHERE = ("doctor/probes.py", "locks.py", "incidents/")
+# The doctor tries only what a runbook reaches; locks and closed incidents are read and written by whoever may change;
+# the notifier has a role of its own.
+ELSEWHERE = ("doctor/probes.py", "locks.py", "incidents/", "alerting/notifier.py")
 BESIDE = {"rds-db:connect"}  # no API call: the database session of the reader, whose grants are PostgreSQL's
 OF_TESTS = {"cloudwatch:GetMetricStatistics", "ssm:AddTagsToResource"}  # to compare with; a step of a plan made there
 STATEMENTS = policies.policy("read")["Statement"]
