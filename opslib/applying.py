@@ -194,7 +194,7 @@ def _followed(work: Work) -> Result:
     began = aws.now(work.environment)
     last, now = until(work, work.action.follow, began)
     state = last.state if last.state != "going" else "unknown"
-    says = last.says if state != "unknown" else out_of_time(work.plan, last)
+    says = last.says if last.state != "going" else out_of_time(work.plan, last)
     work.note("verified", at=now, outcome=state, says=says, evidence=last.evidence)
     minutes = (now - began).total_seconds() / 60
     return _answer(work.plan, state, says, last.evidence, minutes=minutes)

@@ -6,6 +6,7 @@ import difflib
 import re
 from datetime import timedelta
 from typing import Annotated, Any, Literal, TypeVar, get_args
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -78,11 +79,20 @@ class Cdn(Strict):
     domain: str = ""
 
 
+def _address(site: str) -> str:
+    told = urlsplit(site)
+    plain = not (told.username or told.password or told.query or told.fragment)
+    if site and not (plain and told.hostname and (told.scheme == "https" or told.hostname == "127.0.0.1")):
+        raise ValueError('it is fetched, and must be an https address; for example "https://www.example.com/"')
+    return site
+
+
 class Frontend(Strict):
     """The Amplify app and the branch that customers see."""
 
     app: str
     branch: str = "main"
+    site: Annotated[str, AfterValidator(_address)] = ""  # the page by which a deploy is seen
 
 
 class Alerts(Strict):

@@ -94,7 +94,7 @@ class Undo:
 
 @dataclass(frozen=True)
 class Progress:
-    """What one look at the world says of a change: going, done or failed."""
+    """What one look at the world says of a change: going, done, failed, or unknown when no further look will tell."""
 
     state: str
     says: str

@@ -79,7 +79,7 @@ def make(work: Work, clients: Callable[[str, str], Any], at: datetime) -> tuple[
             last, at = until(work, work.action.between, at)
             if last.state != "done":
                 state, said = (
-                    ("unknown", out_of_time(work.plan, last)) if last.state == "going" else ("failed", last.says)
+                    ("unknown", out_of_time(work.plan, last)) if last.state == "going" else (last.state, last.says)
                 )
                 work.note("verified", at=at, outcome=state, says=said)
                 return state, f"{number} of {len(steps)} steps were done, and the next was not tried: {said}"

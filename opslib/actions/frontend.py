@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from opslib import aws, console, redact
 from opslib import plan as plans
-from opslib.errors import ConfigError, ParameterError
+from opslib.errors import ConfigError, OpsError, ParameterError
 from opslib.plan import Action, Change, Condition, Kept, Plan, Progress, Step, Undo, Verification, register
+from opslib.sources import site
 
 if TYPE_CHECKING:
     from opslib.config import Environment
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 WAYS = ("retry", "release")
 _RUNNING = {"CREATED", "PENDING", "PROVISIONING", "RUNNING", "CANCELLING"}
 _JOBS = 50
+_SETTLES = timedelta(minutes=3)  # so long the edges of Amplify may go on with what was there before
 
 
 def redeploy(run: Run, *, way: str = "retry", job: str = "") -> Plan:
@@ -44,17 +47,18 @@ def redeploy(run: Run, *, way: str = "retry", job: str = "") -> Plan:
         )
     good = next((one for one in jobs if one["status"] == "SUCCEED"), None)
     told = _about(chosen) if way == "retry" and chosen else f"whatever is newest on {named.branch} when it starts"
+    served, seen = _served(environment)
     step = _step(environment, way, chosen["jobId"] if way == "retry" and chosen else "", told)
     back = (_step(environment, "retry", good["jobId"], _about(good)),) if good else ()
     return plans.propose(
         run, action="redeploy-frontend", title=f"Build and deploy {named.branch} again: {'the same commit' if way == 'retry' else 'the newest commit'}",
-        target=named.branch, parameters={"app": named.app}, before=_before(environment, jobs),
-        changes=(Change(f"{named.app}/{named.branch}", f"the last is {_about(jobs[0])}" if jobs else "never built", told, f"retry {_about(good)}" if good else "none",
+        target=named.branch, parameters={"app": named.app, "served": served.build if served else "", "answered": served.status if served else 0}, before=_before(environment, jobs),
+        changes=(Change(f"{named.app}/{named.branch}", f"{f'the last is {_about(jobs[0])}' if jobs else 'never built'}; {seen}", told, f"retry {_about(good)}" if good else "none",
                         _impact(way, chosen)),),
         conditions=_conditions(environment, jobs), steps=(step,),
         limits=("CloudFront may serve the old files until they expire: opslib open invalidate-cdn", "environment variables and build image are those of now, not those of then",
-                "whether the site answers is not looked at: open it"),
-        verification=Verification("The job is followed by its id until it succeeds, fails or is cancelled.", _look(environment), 15.0, 2400.0),
+                *_blind(served)),
+        verification=Verification("The job is followed by its id until it succeeds, fails or is cancelled; then the site is fetched until it serves another build than now.", _look(environment), 15.0, 2400.0),
         undo_draft=Undo(f"retry {_about(good)}", "redeploy-frontend", back) if good else Undo("no job of this branch has ever succeeded"),
     )  # fmt: skip
 
@@ -132,9 +136,49 @@ def _follow(environment: Environment, plan: Plan, kept: Kept) -> Progress:
     status = told["summary"]["status"]
     steps = ", ".join(f"{step['stepName']} {step['status']}" for step in told.get("steps", []))
     said = f"job {kept['job']} {status}{f': {steps}' if steps else ''}"
-    if status == "SUCCEED":
-        return Progress("done", said, {"job": kept["job"], "commit": str(told["summary"].get("commitId", ""))[:8]})
-    return Progress("going" if status in _RUNNING else "failed", said)
+    if status != "SUCCEED":
+        return Progress("going" if status in _RUNNING else "failed", said)
+    state, seen = _site(environment, plan)
+    fresh = aws.now(environment) - told["summary"]["endTime"] < _SETTLES
+    evidence = {"job": kept["job"], "commit": str(told["summary"].get("commitId", ""))[:8], "site": seen}
+    return Progress(
+        "going" if fresh and state != "done" and _named(environment) else state, f"{said}; {seen}", evidence
+    )
+
+
+def _site(environment: Environment, plan: Plan) -> tuple[str, str]:
+    """Return what the site itself says of a job that succeeded: another build than before is the evidence, nothing else is."""
+    before, (now, seen) = plan.parameters["served"], _served(environment)
+    if now is None:
+        return "unknown", f"{seen}: whether the new build is served is not known"
+    if now.status >= 500 or (now.status >= 400 and now.status != plan.parameters["answered"]):
+        return "failed", f"{seen}: the new build does not answer"
+    if now.build and (before or plan.parameters["answered"] not in range(200, 400)) and now.build != before:
+        return "done", f"{seen}, before it {f'was {before}' if before else 'did not answer'}"
+    why = "the one that it served before" if now.build and now.build == before else "which tells no build from another"
+    return "unknown", f"{seen}, {why}: whether the new build is served is not known"
+
+
+def _served(environment: Environment) -> tuple[site.Page | None, str]:
+    """Return what the site answers, and how that is said; a site that cannot be asked is no reason against a deploy."""
+    try:
+        page = site.page(environment)
+    except OpsError as error:
+        return None, f"{error.what} ({error.why or error.fix})"
+    return page, f"the site answers {page.says()}"
+
+
+def _blind(served: site.Page | None) -> tuple[str, ...]:
+    """Say before the change what its end will not show."""
+    if served is None or served.build or served.status >= 400:
+        return ()  # that it answers again, or another build, is what will be seen
+    return (
+        "the site names no build now: without one before, nothing shows which is served after; a successful job will be said as unknown",
+    )
+
+
+def _named(environment: Environment) -> bool:
+    return bool(environment.frontend and environment.frontend.site)
 
 
 def _undo(run: Run, plan: Plan, kept: Kept) -> Plan:

@@ -214,6 +214,9 @@ def _frontend(env: Environment, found: Found) -> None:
         "app": told[0]["appId"],
         "branch": production or (branches[0]["branchName"] if branches else "main"),
     }
+    shown = next((one.get("displayName", "") for one in branches if one["branchName"] == production), "")
+    if shown and told[0].get("defaultDomain"):
+        found.sections["frontend"]["site"] = f"https://{shown}.{told[0]['defaultDomain']}/"
     if production is None:
         found.remark("frontend", "no branch is marked PRODUCTION: which one do customers see?")
     for other in told[1:]:

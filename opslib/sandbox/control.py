@@ -139,7 +139,7 @@ class Sandbox:
     ) -> dict[str, Any]:  # fmt: skip
         """Make calls fail: kind is throttling, access-denied, expired-token, latency (with ms), hang or drop.
 
-        Services slack and pagerduty take latency, hang, drop and status (with status=429, retry_after=600).
+        Services slack, pagerduty and site (the shop itself) take latency, hang, drop and status (with status=429, retry_after=600).
         """
         fault = {"service": service, "operation": operation, "kind": kind, "probability": probability, "count": count}
         return add_fault(self.directory, **fault, **more)

@@ -11,7 +11,7 @@ from opslib.sandbox.protocol import Call, model_of
 from opslib.sandbox.service_errors import ServiceError
 
 AWS_KINDS = ("throttling", "access-denied", "expired-token", "latency", "hang", "drop")
-SINKS = ("slack", "pagerduty")  # which are no part of AWS: only a fault that names them strikes them
+SINKS = ("slack", "pagerduty", "site")  # which are no part of AWS: only a fault that names them strikes them
 SINK_KINDS = ("status", "latency", "hang", "drop", "answer-lost")  # the last: it took what came, and nobody hears of it
 KINDS = (*AWS_KINDS, "status", "answer-lost")
 _THROTTLING = {

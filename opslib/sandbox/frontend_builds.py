@@ -32,6 +32,7 @@ class Build:
     cause: tuple[str, ...] = ()
     stopped: datetime | None = None
     queue: timedelta = field(default=QUEUE)
+    serves: str = ""  # old: the site goes on with the build before; broken: it fails when it is served
 
     @property
     def end(self) -> datetime:
@@ -117,6 +118,7 @@ class Builds:
         seconds = 1900.0 if told == "slow" else 95.0 if fails_in == "BUILD" else USUAL.total_seconds()
         number = max((job.id for job in self.jobs), default=0) + 1
         made = Build(branch, number, self.state.clock.now(), seconds, commit, message, kind, fails_in, cause)
+        made.serves = self.state.take("site", branch=branch)
         self.jobs.append(made)
         return made
 

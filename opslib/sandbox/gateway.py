@@ -22,6 +22,7 @@ from opslib.sandbox.clock import Clock
 from opslib.sandbox.delivery import install
 from opslib.sandbox.delivery.ground import Ground
 from opslib.sandbox.faults import Fault, Faults, error_for
+from opslib.sandbox.frontend_builds import Builds
 from opslib.sandbox.listener import Listener, config_for
 from opslib.sandbox.operations import Operation
 from opslib.sandbox.protocol import Call, Request, Response, identify, parse, serialise
@@ -32,6 +33,8 @@ from opslib.sandbox.settings import Settings
 from opslib.sandbox.shop_alarms import ShopAlarms
 from opslib.sandbox.shop_stack import EXECUTED, ShopStack
 from opslib.sandbox.sinks.stand_ins import PREFIX, StandIns, secrets
+from opslib.sandbox.site import PREFIX as SITE
+from opslib.sandbox.site import Site
 from opslib.sandbox.state_files import BUCKETS, READ_SWITCH
 
 logger = logging.getLogger(__name__)
@@ -54,6 +57,7 @@ class Gateway:
         self.admin = Admin(self)
         self.hang_up: Callable[[tuple[str, int]], None] = lambda client: None
         self.sinks = StandIns(clock.now, messages)
+        self.site = Site(lambda: services.home.state.part(Builds), clock.now)
         self.alarms: ShopAlarms | None = None
         self.stack = ShopStack(clock, wanted=bool(services.home.logs.groups))
         self._ministack: backend.App | None = None
@@ -94,8 +98,13 @@ class Gateway:
             await self._send(send, await asyncio.to_thread(self.admin.answer, request))
             return
         with contextlib.suppress(_Unanswered):
-            answering = self._answer_for_sink if request.path.startswith(PREFIX) else self._answer
-            await self._send(send, await answering(scope, request, receive), head=request.method == "HEAD")
+            door = (
+                self.sinks if request.path.startswith(PREFIX) else self.site if request.path.startswith(SITE) else None
+            )
+            answering = (
+                self._answer(scope, request, receive) if door is None else self._beside(door, scope, request, receive)
+            )
+            await self._send(send, await answering, head=request.method == "HEAD")
 
     async def _answer(self, scope: Message, request: Request, receive: Receive) -> Response:
         call = await asyncio.to_thread(identify, request)
@@ -112,20 +121,20 @@ class Gateway:
             kind = fault.kind if fault else ""
             self.recording.add(CallRecord(named.service, named.operation, status, code, kind, started, seconds))
 
-    async def _answer_for_sink(self, scope: Message, request: Request, receive: Receive) -> Response:
-        """Answer for Slack or PagerDuty, whose requests are no calls of AWS."""
-        fault = self.faults.pick(self.sinks.call(request))
+    async def _beside(self, door: StandIns | Site, scope: Message, request: Request, receive: Receive) -> Response:
+        """Answer for Slack, PagerDuty or the shop's site, whose requests are no calls of AWS."""
+        fault = self.faults.pick(door.call(request))
         if fault is None:
-            return await asyncio.to_thread(self.sinks.answer, request)
+            return await asyncio.to_thread(door.answer, request)
         if fault.kind == "status":
-            return self.sinks.failed(request, fault.status, fault.retry_after)
+            return door.failed(request, fault.status, fault.retry_after)
         if fault.kind == "latency":
             await asyncio.sleep(fault.ms / 1000)
-            return await asyncio.to_thread(self.sinks.answer, request)
+            return await asyncio.to_thread(door.answer, request)
         if fault.kind == "answer-lost":
-            await asyncio.to_thread(self.sinks.answer, request)
+            await asyncio.to_thread(door.answer, request)
         else:
-            self.sinks.lost(request, fault.kind)
+            door.lost(request, fault.kind)
         if fault.kind == "hang":
             await _until_gone(receive)
         self.hang_up(scope["client"])

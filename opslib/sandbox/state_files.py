@@ -70,7 +70,7 @@ def write(
         "clock": clock,
         **more,
         "passwords": {role: str(_password_file(directory, role)) for role in passwords},
-        "environment": environment(directory, clock, postgres_port, replica_port),
+        "environment": environment(directory, clock, postgres_port, replica_port, endpoint),
     }
     aside = directory / "sandbox.json.new"
     _private(aside, json.dumps(content, indent=1))
@@ -78,7 +78,7 @@ def write(
     return content
 
 
-def environment(directory: Path, clock: str, postgres_port: int, replica_port: int) -> dict[str, Any]:
+def environment(directory: Path, clock: str, postgres_port: int, replica_port: int, endpoint: str) -> dict[str, Any]:
     """Return what a user would write about the shop into opslib.toml; its alarms stand in shop_alarms.json."""
     aws = profile_folder(directory)
     return {
@@ -128,7 +128,7 @@ def environment(directory: Path, clock: str, postgres_port: int, replica_port: i
         },
         "cache": {"replication_group": "shop-cache", "nodes": ["shop-cache-001", "shop-cache-002"]},
         "cdn": {"distribution": "E2SHOPEXAMPLE1", "domain": "www.shop.example"},
-        "frontend": {"app": "d2shopexample", "branch": "main"},
+        "frontend": {"app": "d2shopexample", "branch": "main", "site": f"{endpoint}/_site/"},
         "health_checks": {"www.shop.example": "7a1c6c1e-5b1f-4f0e-9a54-shopexample1"},
         "alerts": {"job_log_groups": ["/shop/worker", "/shop/batch"]},
         "change_role": f"arn:aws:iam::{ACCOUNT}:role/shop-change",

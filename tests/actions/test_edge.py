@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from opslib.actions import cdn, frontend
+from opslib.applying import unsettled
 from opslib.errors import ParameterError
+from opslib.journal import Journal
 from opslib.result import Result
 from opslib.run import Run
 from opslib.sandbox.control import Sandbox
@@ -19,8 +23,47 @@ def test_the_same_commit_is_built_again(run: Run, live: Sandbox, applied: Callab
     assert plan.steps[0].arguments["jobType"] == "RETRY" and plan.steps[0].arguments["jobId"] == last["jobId"]
     answer = applied(plan)
     assert answer.verdict == "ok" and "SUCCEED" in answer.sentence, answer.sentence
+    before = plan.parameters["served"]
+    assert len(before) == 21 and re.search(rf"answers 200 with build \w{{21}}, before it was {before}", answer.sentence)
     assert answer.facts["commit"] == last["commitId"][:8] and answer.facts["job"] != last["jobId"]
     assert plan.undo().steps[0].arguments["jobType"] == "RETRY"
+
+
+@pytest.mark.parametrize(
+    ("site", "verdict", "said"),
+    [("old", "unknown", "the one that it served before"), ("broken", "critical", "the new build does not answer")],
+)
+def test_a_job_that_succeeded_is_no_success_until_the_site_serves_it(
+    run: Run, live: Sandbox, applied: Callable[..., Result], site: str, verdict: str, said: str
+) -> None:
+    plan = frontend.redeploy(run)
+    live.outcome(site=site, branch="main")
+    answer = applied(plan)
+    assert "SUCCEED" in answer.sentence and answer.verdict == verdict and said in answer.sentence, answer.sentence
+
+
+def test_a_site_that_cannot_be_asked_leaves_the_end_unknown(
+    run: Run, live: Sandbox, applied: Callable[..., Result]
+) -> None:
+    plan = frontend.redeploy(run)
+    live.fault(service="site", kind="drop")
+    answer = applied(plan)
+    assert answer.verdict == "unknown" and "the site did not answer" in answer.sentence, answer.sentence
+    assert [entry["plan"] for entry in unsettled(Journal.of(run.environment).entries())] == [plan.sealed]
+
+
+def test_a_site_that_answers_again_is_seen(run: Run, live: Sandbox, applied: Callable[..., Result]) -> None:
+    live.fault(service="site", kind="status", status=502)
+    plan = frontend.redeploy(run)
+    assert "the site answers 502" in plan.changes[0].now
+    assert applied(plan, live.clear_faults).verdict == "ok"
+
+
+def test_without_an_address_the_plan_says_how_to_give_one(run: Run) -> None:
+    assert run.environment.frontend
+    named = run.environment.frontend.model_copy(update={"site": ""})
+    alone = replace(run, environment=run.environment.model_copy(update={"frontend": named}))
+    assert "add `site = " in frontend.redeploy(alone).changes[0].now
 
 
 def test_a_release_says_that_it_may_bring_more(run: Run) -> None:

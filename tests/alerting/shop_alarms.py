@@ -20,7 +20,7 @@ _KINDS = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm", "AWS::Log
 
 def environment() -> Environment:
     """Return the environment of a sandbox, which need not run."""
-    return Environment(**state_files.environment(Path(), "frozen", 5432, 0), name="sandbox")
+    return Environment(**state_files.environment(Path(), "frozen", 5432, 0, "http://127.0.0.1:1"), name="sandbox")
 
 
 def rows(environment: Environment) -> list[dict[str, Any]]:

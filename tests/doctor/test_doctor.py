@@ -54,7 +54,7 @@ WRONG = [
     ('distribution = "E2SHOPEXAMPLE1"', 'distribution = "E2NOSUCH"', "cloudfront:GetDistribution: what opslib.toml names", "correct the name"),
     ('name = "app/shop-web/50dc', 'name = "app/shop-web/0000', "load balancer app/shop-web/00006c495c0c9188 does not exist", "aws elbv2 describe-load-balancers"),
     ('clock = "frozen"\n', "", "this machine's clock is", "timedatectl set-ntp true"),
-    ('[env.shop.frontend]\napp = "d2shopexample"\nbranch = "main"\n', "", "opslib.toml names no frontend", "opslib init --name shop-found --to"),
+    ('[env.shop.frontend]\napp = "d2shopexample"\nbranch = "main"\nsite = "https://main.d2shopexample.amplifyapp.com/"\n', "", "opslib.toml names no frontend", "opslib init --name shop-found --to"),
     ("replica_port = ", "replica_port = 1#", "the replica does not answer", "aws ssm start-session"),
 ]  # fmt: skip
 
