@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opslib import database, redact
@@ -143,14 +142,12 @@ def _observe(environment: Environment, plan: Plan) -> dict[str, Any]:
     return {"rows": rows.hashes(rows.seen(environment, read, tuple(plan.parameters["key"])))}
 
 
-def _perform(environment: Environment, plan: Plan, step: Step) -> dict[str, int]:
+def _perform(environment: Environment, plan: Plan, step: Step) -> Kept:
     read = sql_guard.read(plan.parameters["statement"])
     kept = rows.place(environment, plan.sealed)
-    images = rows.change(
-        environment, read, expected=plan.before["rows"], key=tuple(plan.parameters["key"]), keep=kept,
-        audit=partial(data_audit.write, environment, plan),
-    )  # fmt: skip
-    return {"changed": len(images)}
+    data_audit.announce(environment, plan)
+    images = rows.change(environment, read, expected=plan.before["rows"], key=tuple(plan.parameters["key"]), keep=kept)
+    return {"changed": len(images), "audit": data_audit.complete(environment, plan, images)}
 
 
 def _follow(environment: Environment, plan: Plan, kept: Kept) -> Progress:
@@ -158,8 +155,14 @@ def _follow(environment: Environment, plan: Plan, kept: Kept) -> Progress:
     same = sum(image.before == image.after for image in found)
     others = f"; {len(found) - same} were changed by somebody since" if same < len(found) else ""
     return Progress(
-        "done", f"{same} of {len(found)} rows read again are as the fix left them{others}", {"rows_changed": len(found)}
+        "done",
+        f"{same} of {len(found)} rows read again are as the fix left them{others}{_unaudited(kept)}",
+        {"rows_changed": len(found)},
     )
+
+
+def _unaudited(kept: Kept) -> str:
+    return f"; {kept['audit']}" if kept.get("audit") else ""
 
 
 def _undo(run: Run, plan: Plan, kept: Kept) -> Plan:
@@ -185,19 +188,20 @@ def _observe_back(environment: Environment, plan: Plan) -> dict[str, Any]:
     }
 
 
-def _perform_back(environment: Environment, plan: Plan, step: Step) -> dict[str, int]:
-    done, left = rows.put_back(
-        environment,
-        rows.place(environment, plan.parameters["of"]),
-        of=rows.shape(environment, plan.target),
-        audit=partial(data_audit.write, environment, plan),
-    )
-    return {"put_back": done, "left": left}
+def _perform_back(environment: Environment, plan: Plan, step: Step) -> Kept:
+    kept, shape = rows.place(environment, plan.parameters["of"]), rows.shape(environment, plan.target)
+    data_audit.announce(environment, plan)
+    done, left = rows.put_back(environment, kept, of=shape)
+    return {"put_back": len(done), "left": left, "audit": data_audit.complete(environment, plan, done)}
 
 
 def _follow_back(environment: Environment, plan: Plan, kept: Kept) -> Progress:
     left = f"; {kept['left']} that somebody edited stay as they are" if kept["left"] else ""
-    return Progress("done" if kept["put_back"] else "failed", f"{kept['put_back']} rows are put back{left}", dict(kept))
+    return Progress(
+        "done" if kept["put_back"] else "failed",
+        f"{kept['put_back']} rows are put back{left}{_unaudited(kept)}",
+        dict(kept),
+    )
 
 
 register(

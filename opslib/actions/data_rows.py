@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -61,10 +61,9 @@ def seen(environment: Environment, statement: Statement, key: tuple[str, ...]) -
 
 
 def change(
-    environment: Environment, statement: Statement, *, expected: dict[str, str], key: tuple[str, ...], keep: Path,
-    audit: Callable[[list[Image]], object],
-) -> list[Image]:  # fmt: skip
-    """Lock the rows, hold them against what was expected (key: hash), change them, keep both images, audit, commit.
+    environment: Environment, statement: Statement, *, expected: dict[str, str], key: tuple[str, ...], keep: Path
+) -> list[Image]:
+    """Lock the rows, hold them against what was expected (key: hash), change them, keep both images on the disk, commit.
 
     Everything in one transaction: a row that somebody changed, a row more or less, and nothing is changed (Refused).
     Raises DatabaseError when the database refuses, Unanswered when the connection broke at the commit.
@@ -83,23 +82,22 @@ def change(
             ).fetchall()
         images = _paired(before, returned, key, kind=statement.kind)
         files_write(keep, statement.table, statement.kind, images)
-        audit(images)
         _commit(connection)
     return images
 
 
-def put_back(
-    environment: Environment, kept: Path, *, of: Shape, audit: Callable[[list[Image]], object]
-) -> tuple[int, int]:
-    """Give rows their image before where they still equal the image after; return (put back, left as somebody made them)."""
+def put_back(environment: Environment, kept: Path, *, of: Shape) -> tuple[list[Image], int]:
+    """Give rows their image before where they still equal the image after.
+
+    Returns those that were put back, from what to what, and how many are left as somebody made them.
+    """
     table, kind, images = read(kept)
     target = _name(table)
     with database.connect_to_change(environment) as connection:
         with _told("the way back"):
-            done = sum(connection.execute(*_back(target, kind, image, of)).rowcount for image in images)
-        audit([Image(image.key, image.after, image.before) for image in images])
+            done = [image for image in images if connection.execute(*_back(target, kind, image, of)).rowcount]
         _commit(connection)
-    return done, len(images) - done
+    return [Image(image.key, image.after, image.before) for image in done], len(images) - len(done)
 
 
 def now(environment: Environment, kept: Path, key: tuple[str, ...]) -> list[Image]:

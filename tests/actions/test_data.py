@@ -15,10 +15,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from opslib import database
+from opslib import aws, database
 from opslib.actions import data, data_rows, sql_guard
 from opslib.applying import carry_out
-from opslib.errors import ParameterError, Refused
+from opslib.errors import ParameterError, Refused, SourceError
 from opslib.journal import Journal
 from opslib.plan import Plan
 from opslib.result import Result
@@ -80,7 +80,7 @@ def test_a_fix_is_planned_applied_read_again_and_undone(run: Run, owner: Any) ->
     ] * 2
 
 
-def test_a_fix_is_audited_before_it_is_committed_or_not_made(run: Run, live: Sandbox, owner: Any) -> None:
+def test_a_fix_is_audited_before_it_begins_or_not_made(run: Run, live: Sandbox, owner: Any) -> None:
     nowhere = replace(run, environment=run.environment.model_copy(update={"incident_bucket": "shop-no-such-bucket"}))
     answer = applied(data.fix(nowhere, statement=FIX, expected_rows=3))
     assert answer.verdict == "critical" and "NoSuchBucket" in answer.sentence and statuses(owner) == ["paid"] * 3
@@ -88,12 +88,58 @@ def test_a_fix_is_audited_before_it_is_committed_or_not_made(run: Run, live: San
     assert any("no incident_bucket" in one for one in data.fix(alone, statement=FIX, expected_rows=3).limits)
     plan = data.fix(run, statement=FIX, expected_rows=3)
     assert applied(plan).verdict == "ok" and statuses(owner) == ["cancelled"] * 3
-    assert any("audited before the commit: s3://shop-ops-incidents/" in one for one in plan.limits)
-    key = f"opslib/incidents/sandbox/data-fixes/{plan.sealed}.json"
-    found = live.client("s3").get_object(Bucket="shop-ops-incidents", Key=key)
-    told = json.loads(found["Body"].read())
-    assert found["ObjectLockMode"] == "COMPLIANCE" and len(told["rows"]) == 3
-    assert told["statement"].startswith("UPDATE orders") and all(before != after for _, before, after in told["rows"])
+    assert any("audited before it begins: s3://shop-ops-incidents/" in one for one in plan.limits)
+    first, last = (_audited(live, f"{plan.sealed}{end}.json") for end in ("", "-done"))
+    assert first["statement"].startswith("UPDATE orders") and len(first["rows"]) == 3
+    assert dict(first["rows"]) == plan.before["rows"] == {key: before for key, before, _ in last["rows"]}
+    assert all(before != after for _, before, after in last["rows"])
+    back = plan.undo()
+    assert applied(back).verdict == "ok"
+    undone = _audited(live, f"{back.sealed}-done.json")
+    assert undone["of"] == plan.sealed and [row[1:] for row in undone["rows"]] == [row[:0:-1] for row in last["rows"]]
+
+
+def _audited(live: Sandbox, name: str) -> dict[str, Any]:
+    found = live.client("s3").get_object(Bucket="shop-ops-incidents", Key=f"opslib/incidents/sandbox/data-fixes/{name}")
+    assert found["ObjectLockMode"] == "COMPLIANCE"
+    told: dict[str, Any] = json.loads(found["Body"].read())
+    return told
+
+
+def test_no_row_is_locked_while_the_audit_travels(
+    run: Run, live: Sandbox, owner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = aws.ask
+    put: list[str] = []
+
+    def spied(environment: Any, service: str, operation: str, /, **given: Any) -> Any:
+        if "data-fixes" in given.get("Key", ""):
+            put.append(given["Key"])
+            owner.execute("select 1 from orders where id = any(%s) for update nowait", [list(IDS)])  # raises when held
+        return asked(environment, service, operation, **given)
+
+    monkeypatch.setattr(aws, "ask", spied)
+    plan = data.fix(run, statement=FIX, expected_rows=3)
+    assert applied(plan).verdict == "ok" and applied(plan.undo()).verdict == "ok" and len(put) == 4
+
+
+def test_a_fix_whose_end_could_not_be_audited_says_so(
+    run: Run, live: Sandbox, owner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = aws.ask
+
+    def breaks(environment: Any, service: str, operation: str, /, **given: Any) -> Any:
+        if given.get("Key", "").endswith("-done.json"):
+            raise SourceError("no answer from AWS within 8 s")
+        return asked(environment, service, operation, **given)
+
+    monkeypatch.setattr(aws, "ask", breaks)
+    plan = data.fix(run, statement=FIX, expected_rows=3)
+    answer = applied(plan)
+    assert statuses(owner) == ["cancelled"] * 3 and "audit of its end could not be written" in answer.sentence
+    assert len(_audited(live, f"{plan.sealed}.json")["rows"]) == 3
+    noted = [entry for entry in Journal.of(run.environment).entries() if entry["event"] == "result"]
+    assert "no answer from AWS" in noted[-1]["kept"]["audit"]
 
 
 def test_a_deletion_comes_back_whole(run: Run, owner: Any) -> None:
@@ -121,9 +167,7 @@ def test_a_row_edited_in_the_last_moment_is_refused_in_the_transaction(run: Run,
     read = sql_guard.read(FIX)
     owner.execute("update orders set total_yen = 7 where id = 3000012")
     with pytest.raises(Refused, match="not the ones of the plan"):
-        data_rows.change(
-            run.environment, read, expected=plan.before["rows"], key=("id",), keep=tmp_path / "x.json", audit=list
-        )
+        data_rows.change(run.environment, read, expected=plan.before["rows"], key=("id",), keep=tmp_path / "x.json")
     assert statuses(owner) == ["paid"] * 3 and not (tmp_path / "x.json").exists()
 
 
@@ -231,7 +275,7 @@ def test_nobodys_later_edit_is_overwritten_in_a_thousand_interleavings(
             if stages[0]:
                 other.start()
             try:
-                data_rows.change(environment, read, expected=expected, key=shape.key, keep=kept, audit=list)
+                data_rows.change(environment, read, expected=expected, key=shape.key, keep=kept)
                 outcomes["changed"] += 1
             except Refused:
                 outcomes["refused"] += 1
@@ -242,10 +286,10 @@ def test_nobodys_later_edit_is_overwritten_in_a_thousand_interleavings(
             late = threading.Thread(target=edit)
             if stages[1]:
                 late.start()
-            done, left = data_rows.put_back(environment, kept, of=shape, audit=list)
+            back, left = data_rows.put_back(environment, kept, of=shape)
             _joined(late, stages[1])
             outcomes["left"] += left
-            assert done + left == 3 and _same(writer, edits, {"paid", "cancelled"})
+            assert len(back) + left == 3 and _same(writer, edits, {"paid", "cancelled"})
             untouched = [row for row in _rows(writer) if row[0] not in edits]
             assert all(row[1:] == ("paid", 0) for row in untouched), untouched
     for connection in opened.values():
