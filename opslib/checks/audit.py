@@ -58,7 +58,7 @@ def _rows(run: Run, window: Window, asked: dict[str, Any]) -> tuple[Fact, list[s
     problems = [
         f"the table audit_logs could not be read ({first.what}{': ' + first.why if first.why else ''}; {first.fix})"
     ]
-    lines = run.facts(deadline_s=6 * run.deadline, audit_lines=partial(_lines, run, window, asked))["audit_lines"]
+    lines = run.facts(deadline_s=6 * run.deadline, audit_lines=partial(log_lines, run, window, asked))["audit_lines"]
     if lines.error is not None:
         problems.append(
             f"and neither could the logs ({lines.error.what}{': ' + lines.error.why if lines.error.why else ''})"
@@ -66,7 +66,8 @@ def _rows(run: Run, window: Window, asked: dict[str, Any]) -> tuple[Fact, list[s
     return lines, problems
 
 
-def _lines(run: Run, window: Window, asked: dict[str, Any]) -> pd.DataFrame:
+def log_lines(run: Run, window: Window, asked: dict[str, Any]) -> pd.DataFrame:
+    """Return the audit lines of every log group named like *audit* (sources.audit.lines); attrs["kept_days"] is their retention."""
     found = logs.log_groups(run.environment, patterns=run.environment.log_groups)
     groups = [name for name in found["name"] if fnmatch.fnmatchcase(name, "*audit*")]
     if not groups:
@@ -74,6 +75,7 @@ def _lines(run: Run, window: Window, asked: dict[str, Any]) -> pd.DataFrame:
     frame = audit.lines(run.environment, groups=groups, window=window, deadline_s=run.deadline * 3, **asked)
     run.usd += float(frame.attrs["usd"])
     kept = found.set_index("name").loc[groups, "retention_days"].min()
+    frame.attrs["kept_days"] = float(kept)
     if kept == kept and (run.now - window.start) > timedelta(days=float(kept)):
         frame.attrs["problems"] = [
             *frame.attrs["problems"],

@@ -32,7 +32,6 @@ class Trail:
     events: pd.DataFrame
     window: Window
     history: pd.DataFrame | None = None
-    history_start: pd.Timestamp | None = None  # the first row that the table still has
     missing: pd.DataFrame | None = None
 
     def only(self, chosen: pd.Series) -> Trail:
@@ -74,10 +73,8 @@ def events(rows: pd.DataFrame) -> pd.DataFrame:
     frame[texts] = frame[texts].fillna("").astype("str")
     frame = frame.sort_values(["at", "id"], kind="stable", ignore_index=True)
     frame["good"] = frame["outcome"] == "success"
-    frame["login"] = frame["action"].str.contains(LOGIN)
-    refused = frame["outcome"].str.contains(DENIED) | (
-        (frame["actor_type"] != "user") & (frame["outcome"] == "failure")
-    )
+    frame["login"] = matching(frame["action"], LOGIN)
+    refused = matching(frame["outcome"], DENIED) | ((frame["actor_type"] != "user") & (frame["outcome"] == "failure"))
     frame["denied"] = refused & ~frame["login"] & (frame["actor_type"] != "system")
     frame["network"] = [network_of(ip, 24) for ip in frame["ip"]]
     frame["object"] = (frame["target_type"] + " " + frame["target_id"]).where(frame["target_id"] != "", "")
@@ -88,27 +85,35 @@ def events(rows: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def compared(table: pd.DataFrame, lines: pd.DataFrame, *, before: datetime) -> tuple[pd.DataFrame, pd.DataFrame]:
+def matching(values: pd.Series, pattern: re.Pattern[str]) -> pd.Series:
+    """Tell of each text whether the pattern occurs in it, looking at each different text once."""
+    found = {value for value in values.unique() if pattern.search(value)}
+    return values.isin(found)
+
+
+def compared(
+    table: pd.DataFrame, lines: pd.DataFrame, *, since: datetime, before: datetime
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return what either source has, oldest first, and what one lacks or both: columns id int64, lacks table, log or both.
 
-    Compared are ids between the first and the last that both have, before an instant: lines arrive late.
+    Compared are the ids from the first to the last that either has in [since, before): lines arrive late, and both
+    frames must reach some minutes further. Lines without an id are left out.
     """
     import numpy as np
     import pandas as pd
 
-    ours, theirs = set(table["id"]), set(lines["id"]) - {0}
-    more = lines[(lines["id"] > 0) & ~lines["id"].isin(ours)]
+    more = lines[(lines["id"] > 0) & ~lines["id"].isin(table["id"])]
     every = pd.concat([table, more], ignore_index=True).sort_values(["at", "id"], kind="stable", ignore_index=True)
     every.attrs = {}
-    if not ours or not theirs:
-        return every, pd.DataFrame({"id": pd.Series(dtype="int64"), "lacks": pd.Series(dtype="str")})
-    settled = every.loc[every["at"] < before, "id"]
-    first, last = max(min(ours), min(theirs)), min(max(ours), max(theirs), settled.max())
-    ids = np.arange(first, last + 1)
-    in_table, in_log = np.isin(ids, list(ours)), np.isin(ids, list(theirs))
-    lacks = np.select([~in_table & ~in_log, ~in_table, ~in_log], ["both", "table", "log"], "")
-    found = pd.DataFrame({"id": ids, "lacks": lacks})
-    return every, found[found["lacks"] != ""].reset_index(drop=True)
+    ids = every.loc[(every["at"] >= since) & (every["at"] < before), "id"].to_numpy()
+    between = np.arange(ids.min(), ids.max() + 1) if len(ids) else ids
+    lacking = {
+        "table": ids[~np.isin(ids, table["id"])],
+        "log": ids[~np.isin(ids, lines["id"])],
+        "both": between[~np.isin(between, every["id"])],
+    }
+    found = pd.concat([pd.DataFrame({"id": np.sort(some), "lacks": where}) for where, some in lacking.items()])
+    return every, found.reset_index(drop=True)
 
 
 def found(suspicions: Sequence[Suspicion] | Iterator[Suspicion], *, zone: str) -> pd.DataFrame:

@@ -114,7 +114,7 @@ def operations(run: Run, rows: pd.DataFrame, found: pd.DataFrame, source: Source
     table = pd.DataFrame({
         f"time ({run.environment.timezone})": shown["at"].dt.tz_convert(run.environment.timezone).dt.strftime("%m-%d %H:%M:%S"),
         "who": shown["actor"], "action": shown["action"], "target": target.str.strip(), "outcome": shown["outcome"],
-        "from": [_masked_ip(row) for row in shown.itertuples()], "request": shown["request_id"].fillna("–"),
+        "from": [masked_ip(row) for row in shown.itertuples()], "request": shown["request_id"].fillna("–"),
         "detail": shown["detail"].fillna("").map(lambda text: shortened(str(text), 80)).replace("{}", ""),
         FLAG: shown["request_id"].isin(list(found["request_id"].replace("", None).dropna())),
     })  # fmt: skip
@@ -171,7 +171,7 @@ def _habits(compared: bool) -> tuple[Source, ...]:
     )
 
 
-def _masked_ip(row: Any) -> str:
+def masked_ip(row: Any) -> str:
     """Return a customer's address without its last part; of staff and systems the whole."""
     ip = str(row.ip) if row.ip == row.ip and row.ip else "–"
     if row.actor_type != "user" or ip == "–":

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from opslib.checks.audit_events import Suspicion, Trail
+from opslib.checks.audit_events import Suspicion, Trail, matching
 from opslib.checks.audit_story import CRITICAL, EXPORT, REMOVAL, WARN
 from opslib.checks.sliding import episodes, nanoseconds, runs
 from opslib.checks.wording import counted, listed, took
@@ -39,7 +40,7 @@ def deletes(trail: Trail, limits: Detections) -> Iterator[Suspicion]:
     """Find actors who delete many rows within minutes, or many different things within an hour."""
     import pandas as pd
 
-    gone = trail.events[trail.events["action"].str.contains(REMOVAL) & trail.events["good"]]
+    gone = trail.events[matching(trail.events["action"], REMOVAL) & trail.events["good"]]
     quick = _often(gone, gone["actor"], span=pd.Timedelta(minutes=limits.delete_minutes), least=limits.delete_rows)
     hourly = _often(gone, gone["actor"], span=pd.Timedelta(hours=1), least=limits.delete_hourly, value=gone["object"])
     told = set[str]()
@@ -54,13 +55,13 @@ def exports(trail: Trail, limits: Detections) -> Iterator[Suspicion]:
     """Find actors who export more in an hour than the limit, and than their own greatest hour times `times_usual`."""
     import pandas as pd
 
-    out = trail.events[trail.events["action"].str.contains(EXPORT) & trail.events["good"]]
+    out = trail.events[matching(trail.events["action"], EXPORT) & trail.events["good"]]
     hour, told = pd.Timedelta(hours=1), set[str]()
     many = _often(out, out["actor"], span=hour, least=limits.export_count)
     big = _often(out, out["actor"], span=hour, least=limits.export_rows, weight=out["exported"])
     for kind, column, pairs in (("rows", "exported", big), ("exports", "rows", many)):
         for one, rows in pairs:
-            usual = _greatest(trail, one.group, column, EXPORT.pattern)
+            usual = _greatest(trail, one.group, column, EXPORT)
             if one.group not in told and one.peak > limits.times_usual * usual:
                 told.add(one.group)
                 severity = CRITICAL if kind == "rows" else WARN
@@ -153,12 +154,12 @@ def _windows(group: np.ndarray, length: int, judged: Any, values: np.ndarray) ->
     return runs(ends, length)
 
 
-def _greatest(trail: Trail, actor: str, column: str, actions: str = "") -> float:
+def _greatest(trail: Trail, actor: str, column: str, actions: re.Pattern[str] | None = None) -> float:
     """Return the most that an actor did in one hour of the history."""
     if trail.history is None:
         return 0.0
     mine = trail.history[trail.history["actor"] == actor]
-    mine = mine[mine["action"].str.contains(actions, case=False)] if actions else mine
+    mine = mine[matching(mine["action"], actions)] if actions else mine
     return float(mine.groupby("hour")[column].sum().max()) if len(mine) else 0.0
 
 

@@ -108,14 +108,13 @@ def _known(trail: Trail, limits: Detections) -> Iterator[tuple[str, pd.DataFrame
 
 def _usual_slots(before: pd.DataFrame, zone: str, limits: Detections) -> list[int]:
     """Return the hours of the week, Monday 0 to Sunday 167, around which the actor worked on `usual_days` days."""
+    import pandas as pd
+
     local = before["hour"].dt.tz_convert(zone)
-    week, day, slots = 168, local.dt.date, local.dt.day_of_week * 24 + local.dt.hour
-    usual = []
-    for slot in range(week):
-        near = slots.isin([(slot + step) % week for step in (-1, 0, 1)])
-        if day[near].nunique() >= limits.usual_days:
-            usual.append(slot)
-    return usual
+    slot, day = local.dt.day_of_week * 24 + local.dt.hour, local.dt.floor("D", ambiguous="NaT", nonexistent="NaT")
+    near = pd.concat([pd.DataFrame({"slot": (slot + step) % 168, "day": day}) for step in (-1, 0, 1)])
+    days = near.drop_duplicates().groupby("slot").size()
+    return [int(found) for found in days.index[days >= limits.usual_days]]
 
 
 def _cold_slots() -> list[int]:

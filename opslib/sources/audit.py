@@ -19,6 +19,7 @@ COLUMNS = (
     "id", "at", "actor", "actor_type", "action", "target_type", "target_id", "ip", "user_agent", "outcome", "request_id", "detail",
 )  # fmt: skip
 _LINE = "fields @timestamp, audit_id, actor, actor_type, action, target_type, target_id, ip, user_agent, outcome, request_id"
+_DETAIL = ("rows", "api_key")  # of the detail, what detections count: Logs Insights gives no object, only its fields
 
 
 def rows_of_request(environment: Environment, request_id: str) -> pd.DataFrame:
@@ -58,6 +59,15 @@ def habits(environment: Environment, *, window: Window, actors: Sequence[str]) -
     return _timed(table_rows.table(environment, "audit_habits", bound, window=window))
 
 
+def history(environment: Environment, *, window: Window, actors: Sequence[str]) -> pd.DataFrame:
+    """Return what the actors did by hour, action and network in the window (queries/audit_history.sql).
+
+    Columns: actor, action, network str, hour datetime64[ns, UTC], rows, targets (different ones), exported (rows) int64.
+    """
+    bound = {"actors": list(actors), "zone": environment.timezone}
+    return _timed(table_rows.table(environment, "audit_history", bound, window=window))
+
+
 def lines(
     environment: Environment,
     *,
@@ -69,7 +79,7 @@ def lines(
     who: str = "",
     deadline_s: float = 60,
 ) -> pd.DataFrame:
-    """Return the same columns as `rows` from audit lines in log groups (logs:StartQuery), `detail` left out.
+    """Return the same columns as `rows` from audit lines in log groups (logs:StartQuery); of `detail` only rows and api_key.
 
     attrs: complete, problems, read_from "the log groups ...", query, usd. Raises SourceError, ParameterError.
     """
@@ -77,7 +87,8 @@ def lines(
     asked += [f"action like /^{_pattern(action)}$/"] if action else []
     asked += [f"target_id = {literal(target)}"] if target else []
     asked += [f"(actor = {literal(who)} or target_id = {literal(who)})"] if who else []
-    text = " | ".join([_LINE, *(f"filter {part}" for part in ["ispresent(actor) and ispresent(action)", *asked])])
+    fields = ", ".join([_LINE, *(f"detail.{name}" for name in _DETAIL)])
+    text = " | ".join([fields, *(f"filter {part}" for part in ["ispresent(actor) and ispresent(action)", *asked])])
     text += f" | sort @timestamp asc | limit {logs.ROWS_A_QUERY}"
     answer = logs.query(environment, text, groups=groups, window=window, limit=logs.ROWS_A_QUERY, deadline_s=deadline_s)
     return _as_rows(answer, groups, text)
@@ -86,7 +97,9 @@ def lines(
 def _as_rows(answer: Any, groups: Sequence[str], text: str) -> pd.DataFrame:
     import pandas as pd
 
-    frame = answer.frame.rename(columns={"@timestamp": "at", "audit_id": "id"}).reindex(columns=list(COLUMNS))
+    frame = answer.frame.rename(columns={"@timestamp": "at", "audit_id": "id"})
+    detail = _details(frame)
+    frame = frame.reindex(columns=list(COLUMNS)).assign(detail=detail)
     texts = [name for name in COLUMNS if name not in ("id", "at")]
     frame[texts] = frame[texts].astype("str")  # a column that no line has is all missing
     frame["id"] = pd.to_numeric(frame["id"]).fillna(0).astype("int64")
@@ -96,6 +109,20 @@ def _as_rows(answer: Any, groups: Sequence[str], text: str) -> pd.DataFrame:
         complete=answer.complete, problems=cut, read_from=", ".join(groups), lag_s=0.0, query=text, usd=answer.usd
     )
     return frame
+
+
+def _details(frame: pd.DataFrame) -> list[str | None]:
+    """Return the fields of each line's detail that were asked for, as JSON."""
+    import json
+
+    columns = frame.reindex(columns=[f"detail.{name}" for name in _DETAIL])
+    rows = zip(*(columns[name] for name in columns), strict=True)
+    return [
+        json.dumps(found)
+        if (found := {name: str(value) for name, value in zip(_DETAIL, row, strict=True) if value == value and value})
+        else None
+        for row in rows
+    ]
 
 
 def _pattern(action: str) -> str:
@@ -114,6 +141,6 @@ def _timed(frame: pd.DataFrame) -> pd.DataFrame:
     """Give the columns of times their type, which an empty column has not."""
     import pandas as pd
 
-    for column in frame.columns.intersection(["at", "first_at", "last_at"]):
+    for column in frame.columns.intersection(["at", "first_at", "last_at", "hour"]):
         frame[column] = pd.to_datetime(frame[column], utc=True).astype("datetime64[ns, UTC]")
     return frame

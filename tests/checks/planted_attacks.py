@@ -142,7 +142,7 @@ ATTACKS = [
     Attack("the trail is switched off", "audit gap", [_one(0, "audit.disable", "suzuki.misaki")]),
     Attack("rows are deleted from the table", "audit gap", acts(9, 12, _did("user.view")), lacks="table"),
     Attack("lines are lost", "audit gap", acts(11, 12, _did("user.view")), lacks="log"),
-    Attack("rows are deleted from both", "audit gap", acts(25, 2.5, _did("user.view")), lacks="both"),
+    Attack("a deletion by script, and its traces with it", "audit gap", acts(25, 0.1, _did("user.delete")), lacks="both"),
     Attack("doors are tried", "permission probing", acts(26, 7, lambda place: _did("setting.view")(place % 12) | {"outcome": "denied"})),
     Attack("a script looks at orders", "scripted cadence", acts(34, 17, _did("order.view"), even=0.03)),
     Attack("a slow script looks at orders", "scripted cadence", acts(26, 150, _did("order.view"), even=0.03), YESTERDAY),

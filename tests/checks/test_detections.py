@@ -45,7 +45,9 @@ def trail(attack: Attack) -> Trail:
         table = table[~planted]
     if attack.lacks in ("log", "both"):
         lines = lines[~planted]
-    found, lacking = audit_events.compared(table[list(COLUMNS)], lines[list(COLUMNS)], before=DAYS.end)
+    found, lacking = audit_events.compared(
+        table[list(COLUMNS)], lines[list(COLUMNS)], since=DAYS.start, before=DAYS.end
+    )
     past = Attack("", "", [row for actor, ip in STAFF.items() for row in _work(actor, 80, ip=ip)], before=attack.before)
     return Trail(audit_events.events(found), DAYS, history(past.records(1) + past.earlier(1)), missing=lacking)
 
