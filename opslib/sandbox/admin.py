@@ -70,9 +70,6 @@ class Admin:
         if isinstance(seconds, bool) or not isinstance(seconds, int | float):
             raise ValueError(f"seconds must be a number, not {seconds!r}")
         self._gateway.agenda.advance(seconds)
-        if self._gateway.alarms:
-            self._gateway.alarms.evaluate_all()
-            self._gateway.agenda.settle()  # with what the alarms do
         return {"now": _zulu(self._gateway)}
 
     def _remove_faults(self, request: Request) -> Body:

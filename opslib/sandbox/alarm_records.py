@@ -80,6 +80,8 @@ def _check(p: Mapping[str, Any]) -> None:
             raise _refused(f"The parameter {name} is required.", "MissingParameter")
     if p["ComparisonOperator"] not in OPERATORS or p.get("Threshold") is None:
         raise NotModelled("cloudwatch", "PutMetricAlarm", "alarms on anomaly detection are not modelled")
+    if "WallClockWindow" in (p.get("EvaluationWindow") or {}):
+        raise NotModelled("cloudwatch", "PutMetricAlarm", "alarms on wall clock windows are not modelled")
     if (p.get("TreatMissingData") or "missing") not in MISSING:
         raise _refused(f"The value {p['TreatMissingData']} is not supported for TreatMissingData parameter.")
     if p.get("DatapointsToAlarm") and int(p["DatapointsToAlarm"]) > int(p["EvaluationPeriods"]):

@@ -50,19 +50,29 @@ def changes(
     alarm: as DescribeAlarms gives it, with the state to begin with; points: statistic by start of period.
     """
     step, state = period(alarm), alarm["StateValue"]
-    count = alarm["EvaluationPeriods"]
-    enough = alarm.get("DatapointsToAlarm") or count
-    treat = alarm.get("TreatMissingData") or "missing"
     begin = start // step * step
     for last in range(begin, int(end - lag) - step + 1, step):
-        at = last + step + lag
-        recent = [last - n * step for n in range(count)]
-        known = [(when, points[when]) for when in recent if when in points]
-        bad = [pair for pair in known if breaches(alarm, pair[1])]
-        after = _state(state, len(bad), len(known), count, enough, treat)
-        if after != state:
-            yield Change(at, state, after, *_told(alarm, after, known, bad, recent, at))
-            state = after
+        change = look({**alarm, "StateValue": state}, points, last=last, at=last + step + lag)
+        if change:
+            yield change
+            state = change.after
+
+
+def look(alarm: Mapping[str, Any], points: Mapping[int, float], *, last: int, at: float) -> Change | None:
+    """Return what becomes of an alarm's state when CloudWatch looks at it once, or None when it stays.
+
+    points: statistic by start of period; last: the start of the newest of the periods; at: when it looks.
+    """
+    step, count = period(alarm), alarm["EvaluationPeriods"]
+    enough = alarm.get("DatapointsToAlarm") or count
+    recent = [last - n * step for n in range(count)]
+    known = [(when, points[when]) for when in recent if when in points]
+    bad = [pair for pair in known if breaches(alarm, pair[1])]
+    treat = alarm.get("TreatMissingData") or "missing"
+    after = _state(alarm["StateValue"], len(bad), len(known), count, enough, treat)
+    if after == alarm["StateValue"]:
+        return None
+    return Change(at, alarm["StateValue"], after, *_told(alarm, after, known, bad, recent, at))
 
 
 def _state(state: str, bad: int, known: int, count: int, enough: int, treat: str) -> str:

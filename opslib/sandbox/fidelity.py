@@ -28,8 +28,10 @@ operation, in the protocol of its service; no SDK retries that, and `opslib sand
 - A request over CBOR is known by name, but our own operations answer it with `SandboxNotModelled`; boto3 speaks JSON.
 - Alarms lie in ministack, the shop's own beside those that are put; their states are decided by our metrics and
   CloudWatch's rules (M of N, missing data). The history of the shop's is worked out of the life when the sandbox starts;
-  later an alarm is decided anew when metric data is put or the clock is stepped, not by the minute. Where data is
-  missing, no older datapoints are looked for. Logs that a Lambda function of ministack writes are not in our log store.
+  later all are looked at on every minute of the clock, as it runs or is stepped, on periods that end with that minute.
+  A new alarm is looked at at once where there is data. Where data is missing, no older datapoints are looked for.
+- Metrics of the life that have an entry a minute go on with the clock as their last quarter of an hour went, over and
+  over; log lines, and what is counted from them, do not.
 
 ## Operations of ours
 """

@@ -1,9 +1,10 @@
-"""Filter patterns of FilterLogEvents: plain terms; what is not modelled is refused, never ignored."""
+"""Filter patterns of searches and metric filters: plain terms and JSON fields; what is not modelled is refused, never ignored."""
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from opslib.sandbox import json_pattern
 from opslib.sandbox.service_errors import NotModelled, invalid
 
 Matcher = Callable[[str], bool]
@@ -17,14 +18,20 @@ class _Term:
     text: str
 
 
-def compile_pattern(pattern: str) -> Matcher:
+def compile_pattern(pattern: str, operation: str = "FilterLogEvents") -> Matcher:
     """Return a test of messages; an empty pattern takes all. Terms are matched as text anywhere, case by case."""
-    terms = _terms(pattern.strip())
+    pattern = pattern.strip()
+    for start, kind in (("[", "on columns"), ("%", "with regular expressions")):
+        if pattern.startswith(start):
+            raise NotModelled("logs", operation, f"filter patterns {kind} are not modelled")
+    if is_json(pattern):
+        return json_pattern.read(pattern)
+    terms = _terms(pattern)
     needed = [term.text for term in terms if term.sign == ""]
     excluded = [term.text for term in terms if term.sign == "-"]
     either = [term.text for term in terms if term.sign == "?"]
     if either and (needed or excluded):
-        raise _not_modelled("that mix ?terms with others")
+        raise NotModelled("logs", operation, "filter patterns that mix ?terms with others are not modelled")
     if either:
         return lambda message: any(text in message for text in either)
     if excluded:
@@ -32,10 +39,12 @@ def compile_pattern(pattern: str) -> Matcher:
     return lambda message: all(text in message for text in needed)
 
 
+def is_json(pattern: str) -> bool:
+    """Say whether a pattern is one on JSON fields."""
+    return pattern.lstrip().startswith("{")
+
+
 def _terms(pattern: str) -> list[_Term]:
-    for start, kind in (("{", "on JSON fields"), ("[", "on columns"), ("%", "with regular expressions")):
-        if pattern.startswith(start):
-            raise _not_modelled(kind)
     terms, at = [], 0
     while at < len(pattern):
         found = _TERM.match(pattern, at)
@@ -49,7 +58,3 @@ def _terms(pattern: str) -> list[_Term]:
         if at < len(pattern) and not pattern[at].isspace():
             raise invalid("Invalid filter pattern: terms must be separated by spaces")
     return terms
-
-
-def _not_modelled(kind: str) -> NotModelled:
-    return NotModelled("logs", "FilterLogEvents", f"filter patterns {kind} are not modelled")

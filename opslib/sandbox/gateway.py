@@ -17,6 +17,7 @@ from moto.core.parse import RequestParserError
 from opslib.sandbox import backend, stack_resources
 from opslib.sandbox.admin import Admin
 from opslib.sandbox.agenda import Agenda
+from opslib.sandbox.alarm_watch import AlarmWatch
 from opslib.sandbox.backend import Message, Receive, Send
 from opslib.sandbox.clock import Clock
 from opslib.sandbox.delivery import install
@@ -24,6 +25,7 @@ from opslib.sandbox.delivery.ground import Ground
 from opslib.sandbox.faults import Fault, Faults, error_for
 from opslib.sandbox.frontend_builds import Builds
 from opslib.sandbox.listener import Listener, config_for
+from opslib.sandbox.metric_filters import MetricFilters
 from opslib.sandbox.operations import Operation
 from opslib.sandbox.protocol import Call, Request, Response, identify, parse, serialise
 from opslib.sandbox.recording import CallRecord, Recording
@@ -58,7 +60,6 @@ class Gateway:
         self.hang_up: Callable[[tuple[str, int]], None] = lambda client: None
         self.sinks = StandIns(clock.now, messages)
         self.site = Site(lambda: services.home.state.part(Builds), clock.now)
-        self.alarms: ShopAlarms | None = None
         self.stack = ShopStack(clock, wanted=bool(services.home.logs.groups))
         self._ministack: backend.App | None = None
         self._request_number = 0
@@ -81,9 +82,10 @@ class Gateway:
             await backend.tell(self.ministack, HOME, "ssm", "AmazonSSM.PutParameter", body)
         for name, locked in BUCKETS.items() if self.services.home.logs.groups else ():
             await backend.make_bucket(self.ministack, HOME, name, locked=locked)
-        self.alarms = ShopAlarms(self.services)
-        self.alarms.install(self.clock.now().timestamp())
+        ShopAlarms(self.services).install(self.clock.now().timestamp())
+        MetricFilters(self.services).install()
         install(Ground(self.agenda, self.services, self.faults))
+        AlarmWatch(self.services).install(self.agenda)
         self.agenda.start()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:

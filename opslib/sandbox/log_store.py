@@ -4,7 +4,7 @@ import base64
 import threading
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import orjson
 from opslib.sandbox.insights import LookupTable
 
 OVERHEAD_BYTES = 26  # what CloudWatch Logs adds to every message when it counts size
+Arrived = Callable[[str, str, Sequence[tuple[int, str]]], None]  # region, group, events
 INGESTION_DELAY_MS = 1200  # of seeded and loaded events, which nobody put
 
 
@@ -148,8 +149,9 @@ class LogGroup:
 class LogStore:
     """All log groups of one region."""
 
-    def __init__(self, region: str) -> None:
+    def __init__(self, region: str, arrived: Arrived = lambda region, group, events: None) -> None:
         self.region = region
+        self._arrived = arrived
         self.groups: dict[str, LogGroup] = {}
         self.lookup_tables: dict[str, LookupTable] = {}
         self.lock = threading.RLock()
@@ -173,6 +175,10 @@ class LogStore:
             group.created = min(group.created, oldest)
             number = group.stream(stream, oldest)
             group.append([(at, number, at + INGESTION_DELAY_MS, message) for at, message in events])
+
+    def tell(self, group: str, events: Sequence[tuple[int, str]]) -> None:
+        """Tell metric filters of events (time in ms, message) that somebody has put."""
+        self._arrived(self.region, group, events)
 
     def load_lines(self, lines: Iterable[bytes]) -> dict[str, int]:
         """Add JSON lines {group, stream, timestamp_ms, message}, all or none; return how many per group."""

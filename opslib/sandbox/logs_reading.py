@@ -30,11 +30,16 @@ class LogsReading:
     @operation(
         "logs",
         "FilterLogEvents",
-        modelled="time (both ends inclusive), streams, prefix, plain terms, paging, newest first",
+        modelled="time (both ends inclusive), streams, prefix, plain terms, JSON patterns, paging, newest first",
         source=API + "; filter pattern syntax",
-        difference="terms match anywhere in the text, not whole tokens; JSON, column and regular expression patterns "
+        difference="terms match anywhere in the text, not whole tokens; column and regular expression patterns "
         "answer SandboxNotModelled; a call searches 50,000 events",
-        tested=("test_filter_pages_equal_the_whole", "test_filter_patterns", "test_filter_refuses_json_patterns"),
+        tested=(
+            "test_filter_pages_equal_the_whole",
+            "test_filter_patterns",
+            "test_filter_on_json_fields",
+            "test_filter_refuses_what_nobody_models",
+        ),
     )
     def filter_log_events(self, p: Params) -> dict[str, Any]:
         """Answer one page of matching events."""

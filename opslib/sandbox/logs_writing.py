@@ -23,10 +23,14 @@ class LogsWriting:
     @operation(
         "logs",
         "PutLogEvents",
-        modelled="batch limits, order, rejected events",
+        modelled="batch limits, order, rejected events; what is put is counted by metric filters",
         source=API,
         difference="entities are ignored; no sequence token is checked (nor does AWS since 2023)",
-        tested=("test_put_log_events_takes_late_ones_in_order", "test_put_log_events_rejects_by_age"),
+        tested=(
+            "test_put_log_events_takes_late_ones_in_order",
+            "test_put_log_events_rejects_by_age",
+            "test_metric_filters_count_what_is_put",
+        ),
     )
     def put_log_events(self, p: Params) -> dict[str, Any]:
         """Add events to a stream."""
@@ -39,6 +43,7 @@ class LogsWriting:
             too_old, expired, too_new = _bounds(events, now, group.oldest_kept(now))
             kept = events[max(too_old, expired) : too_new]
             group.append([(event["timestamp"], number, now, event["message"]) for event in kept])
+        self._store.tell(group.name, [(event["timestamp"], event["message"]) for event in kept])
         return {"nextSequenceToken": str(now)} | _rejected(too_old, expired, too_new, len(events))
 
 

@@ -36,7 +36,6 @@ class MetricsApi:
     @operation(
         "cloudwatch",
         "PutMetricData",
-        also_behind=True,
         modelled="Value, StatisticValues, Values and Counts; two weeks back, two hours ahead",
         source=API,
         difference="seen at once; high resolution is kept for ever; entities are ignored",

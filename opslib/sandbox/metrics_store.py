@@ -1,14 +1,16 @@
-"""Metric data in columns: the seeded series, and what was put since."""
+"""Metric data in columns: the seeded series, which go on with the clock, and what was put since."""
 
 import threading
-from bisect import insort
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from bisect import bisect_left, insort
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 
 MetricKey = tuple[str, str, tuple[tuple[str, str], ...]]  # namespace, name, sorted dimensions
+AGAIN_SECONDS = 300  # of which the seeded series go on
+COLUMNS = ("period", "count", "sum", "min", "max", "quantiles")
 
 
 class SeededSeries(Protocol):
@@ -21,6 +23,7 @@ class SeededSeries(Protocol):
     sum: np.ndarray
     min: np.ndarray
     max: np.ndarray
+    quantiles: np.ndarray | None
 
     def percentile(self, first: int, last: int, p: float) -> float:
         """Return a percentile (0 to 1) over some entries."""
@@ -63,6 +66,28 @@ class Series:
     unit: str
     seeded: SeededSeries | None = None
     points: list[Point] = field(default_factory=list)
+    lived: int = 0  # until when the seeded part has gone
+
+    def go_on(self, life_end: int, now: float) -> None:
+        """Let the seeded part go on minute by minute as it went in the last minutes of the life, over and over.
+
+        What was well stays well, and an incident stays one until somebody ends it: an alarm on 5, 10 or 15 minutes sees the
+        same values in every window. What has no entry a minute, and what is counted from log lines, does not go on.
+        """
+        seeded, until = self.seeded, int(now) // 60 * 60
+        self.lived = max(self.lived, life_end)
+        if seeded is None or until <= self.lived:
+            return
+        low, high = np.searchsorted(seeded.timestamps, [life_end - AGAIN_SECONDS, life_end])
+        model = np.arange(low, high)[np.asarray(seeded.period)[low:high] == 60]
+        rounds = np.arange((self.lived - life_end) // AGAIN_SECONDS, (until - life_end) // AGAIN_SECONDS + 1)
+        times = (seeded.timestamps[model][None, :] + (rounds[:, None] + 1) * AGAIN_SECONDS).ravel()
+        new = (times >= self.lived) & (times < until)
+        again = np.tile(model, len(rounds))[new]
+        held = {name: getattr(seeded, name) for name in COLUMNS}
+        longer = {name: np.concatenate([kept, kept[again]]) for name, kept in held.items() if kept is not None}
+        longer["timestamps"] = np.concatenate([seeded.timestamps, times[new]])
+        self.seeded, self.lived = replace(seeded, **longer), until  # type: ignore[type-var]
 
     @property
     def latest(self) -> int:
@@ -73,10 +98,10 @@ class Series:
     def buckets(self, start: int, end: int, period: int, anchor: int) -> list[Bucket]:
         """Return the periods that have data from `start` until before `end`, oldest first; they begin at `anchor`."""
         found = {bucket.timestamp: bucket for bucket in self._seeded_buckets(start, end, period, anchor)}
-        for point in self.points:
-            if start <= point.timestamp < end:
-                at = anchor + (point.timestamp - anchor) // period * period
-                found[at] = _with_point(found.get(at), at, point)
+        first, last = (bisect_left(self.points, at, key=lambda point: point.timestamp) for at in (start, end))
+        for point in self.points[first:last]:
+            at = anchor + (point.timestamp - anchor) // period * period
+            found[at] = _with_point(found.get(at), at, point)
         return [found[at] for at in sorted(found)]
 
     def percentile(self, bucket: Bucket, p: float) -> float | None:
@@ -137,12 +162,18 @@ def _entries(seeded: SeededSeries, start: int, end: int, period: int) -> tuple[n
 class MetricsStore:
     """All metrics of one region."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float]) -> None:
         self._series: dict[MetricKey, Series] = {}
+        self._now = now  # epoch seconds
+        self._life_end = 0
         self.lock = threading.RLock()
 
     def seed(self, metrics: Mapping[MetricKey, Any]) -> None:
-        """Take over the series of a life."""
+        """Take over the series of a life, which go on where it ends."""
+        ends = [
+            int(each.timestamps[-1]) + 60 for each in metrics.values() if len(each.period) and each.period[-1] == 60
+        ]
+        self._life_end = max(ends, default=0)
         for key, series in metrics.items():
             self._series[key] = Series(series.unit, series)
 
@@ -154,13 +185,22 @@ class MetricsStore:
                 insort(series.points, point)
 
     def get(self, key: MetricKey) -> Series | None:
-        """Return the data of a metric."""
-        return self._series.get(key)
+        """Return the data of a metric, until now."""
+        with self.lock:
+            series = self._series.get(key)
+            if series is not None:
+                series.go_on(self._life_end, self._now())
+            return series
 
     def keys(self, active_since: int) -> list[MetricKey]:
         """Return the metrics with an entry since a time in seconds, sorted."""
         with self.lock:
-            return sorted(key for key, series in self._series.items() if series.latest >= active_since)
+            return sorted(key for key, series in self._series.items() if self._last(series) >= active_since)
+
+    def _last(self, series: Series) -> int:
+        """Return the time of the last entry, as if all had gone on: whether a metric is active is asked in hours."""
+        fresh = series.seeded is not None and series.latest >= self._life_end - AGAIN_SECONDS
+        return int(self._now()) if fresh else series.latest
 
     def count(self) -> int:
         """Return how many metrics there are."""

@@ -19,7 +19,7 @@ class Declaration:
     tested: tuple[str, ...] = ()
     difference: str = ""
     plain: bool = True  # parameters and result are JSON as they stand; see protocol.parse
-    also_behind: bool = False  # ministack is told too: its alarms and filters need to know
+    also_behind: bool = False  # ministack is told too: its filters and stacks need to know
 
 
 @dataclass(frozen=True)

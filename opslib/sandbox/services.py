@@ -5,7 +5,7 @@ from typing import Any
 
 from opslib.sandbox import apis
 from opslib.sandbox.clock import Clock
-from opslib.sandbox.log_store import LogStore
+from opslib.sandbox.log_store import Arrived, LogStore
 from opslib.sandbox.logs_api import LogsApi
 from opslib.sandbox.logs_queries import LogsQueries
 from opslib.sandbox.logs_reading import LogsReading
@@ -35,9 +35,9 @@ OF_REPLICA = (
 class Region:
     """Our stores of one region, and the operations over them."""
 
-    def __init__(self, name: str, clock: Clock, settings: Settings, events: Events | None = None) -> None:
-        self.logs = LogStore(name)
-        self.metrics = MetricsStore()
+    def __init__(self, name: str, clock: Clock, settings: Settings, events: Events | None, arrived: Arrived) -> None:
+        self.logs = LogStore(name, arrived)
+        self.metrics = MetricsStore(lambda: clock.now().timestamp())
         self.queries = LogsQueries(self.logs, clock, settings)
         self.state = RegionState(name, clock, settings, self.logs, self.metrics, {} if events is None else events)
         self.registry = Registry.of(
@@ -59,7 +59,9 @@ class Services:
     def __init__(self, clock: Clock, settings: Settings, events: Events | None = None) -> None:
         self._made: dict[str, Region] = {}
         self._lock = threading.Lock()
-        self._make = lambda name: Region(name, clock, settings, events)
+        self.arrived: Arrived = lambda region, group, events: None  # metric filters, once they are there
+        tell: Arrived = lambda *told: self.arrived(*told)  # noqa: E731
+        self._make = lambda name: Region(name, clock, settings, events, tell)
 
     @classmethod
     def of(cls, life: Any, overlay: Any, clock: Clock, settings: Settings) -> "Services":

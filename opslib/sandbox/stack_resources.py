@@ -4,19 +4,18 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from opslib.sandbox import alarm_store
+from opslib.sandbox import alarm_store, metric_filters
 from opslib.sandbox.service_errors import ServiceError
 from opslib.sandbox.services import HOME, Region, Services
-from opslib.sandbox.shop_alarms import CREATED
+from opslib.sandbox.shop_alarms import COMPOSITE, CREATED, FILTER, METRIC
 
 GROUP = "AWS::Logs::LogGroup"
-METRIC, COMPOSITE = "AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm"
 TOPIC_ATTRIBUTES = ("KmsMasterKeyId", "SignatureVersion", "TracingConfig")
 _NUMBERS = ("Period", "EvaluationPeriods", "DatapointsToAlarm", "ActionsSuppressorWaitPeriod", "ActionsSuppressorExtensionPeriod")  # fmt: skip
 # Of the types of an alerting stack: the properties whose change makes another resource, from AWS's reference; every
 # other change is made in place. Without these a change set would say "Conditionally" of every change.
 REPLACING = {
-    METRIC: ("AlarmName",), COMPOSITE: ("AlarmName",), "AWS::Logs::MetricFilter": ("FilterName", "LogGroupName"),
+    METRIC: ("AlarmName",), COMPOSITE: ("AlarmName",), FILTER: ("FilterName", "LogGroupName"),
     GROUP: ("LogGroupName",), "AWS::Events::Rule": ("Name", "EventBusName"), "AWS::SNS::TopicPolicy": (),
     "AWS::SQS::QueuePolicy": (), "AWS::SNS::Subscription": ("Endpoint", "Protocol", "TopicArn"),
     "AWS::Lambda::EventInvokeConfig": ("FunctionName", "Qualifier"), "AWS::KMS::Key": (),
@@ -51,6 +50,9 @@ def install(services: Services) -> None:
             handler[name] = _AndMore(handler[name], place, add)
     handler = provisioners._RESOURCE_HANDLERS[GROUP]
     handler["delete"] = log_groups.deletes(handler["delete"])
+    handler = provisioners._RESOURCE_HANDLERS[FILTER]
+    for name, place in (("create", 1), ("update", 2)):
+        handler[name] = _metric_filters(handler[name], place)
 
 
 def _named_by_region(provisioners: Any) -> Callable[..., str]:
@@ -91,6 +93,23 @@ def _concurrency(name: str, properties: dict[str, Any]) -> None:
     reserved = properties.get("ReservedConcurrentExecutions")
     function = importlib.import_module("ministack.services.lambda_svc")._functions[name]
     function["concurrency"] = None if reserved is None else int(reserved)
+
+
+def _metric_filters(theirs: Callable[..., tuple[str, Any]], place: int) -> Callable[..., tuple[str, Any]]:
+    """Return how a stack makes or changes a metric filter: checked as PutMetricFilter checks it, and in the place of the life's own."""
+    payload = theirs.__globals__["_cwlogs_metric_filter_payload"]
+
+    def put(*given: Any, **more: Any) -> tuple[str, Any]:
+        group = given[place].get("LogGroupName")
+        try:
+            metric_filters.check(payload(group, "", given[place]))
+        except ServiceError as error:
+            raise ValueError(f'Resource handler returned message: "{error.message}"') from error
+        name, told = theirs(*given, **more)
+        metric_filters.take_place(name, group, CREATED * 1000)
+        return name, told
+
+    return put
 
 
 class _LogGroups:

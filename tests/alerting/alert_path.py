@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import datetime
 from typing import Any
 
 import boto3
@@ -85,6 +86,17 @@ class AlertPath:
         """Let an alarm change its state; what comes of that at once has happened on return."""
         self.client("cloudwatch").set_alarm_state(AlarmName=name, StateValue=state, StateReason=f"{name} was set")
         self.sandbox.advance(0)
+
+    def fail_jobs(self, count: int) -> None:
+        """Let the worker write that jobs failed for good, as it writes it."""
+        now = datetime.fromisoformat(self.sandbox.status()["now"])
+        job = {"id": 88_001, "name": "send_receipt", "attempt": 3}
+        about = {"level": "error", "service": "worker", "request_id": "req-0a1b2c3d4e5f", "job": job}
+        said = {"time": now.isoformat(), **about, "message": "job failed for good: send_receipt (領収書のメール送信)"}
+        event = {"timestamp": round(now.timestamp() * 1000), "message": json.dumps(said, ensure_ascii=False)}
+        logs, stream = self.client("logs"), f"worker/worker/{now:%H%M%S}"
+        logs.create_log_stream(logGroupName="/shop/worker", logStreamName=stream)
+        logs.put_log_events(logGroupName="/shop/worker", logStreamName=stream, logEvents=[event] * count)
 
     def publish(self, message: str, subject: str = "", topic: str = "ops-critical") -> None:
         """Publish to a topic as anybody who may."""

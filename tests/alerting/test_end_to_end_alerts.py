@@ -47,6 +47,33 @@ def calm(path: AlertPath) -> Iterator[None]:
     path.sandbox.clear_messages()
 
 
+def test_from_a_log_line_to_the_page_and_back(path: AlertPath) -> None:
+    """Jobs fail: line, metric filter, metric, alarm, SNS, Lambda, Slack; who looks after half an hour is PagerDuty; then the end."""
+    name, seen = "sandbox-jobs-failed", []
+    key = f"cw:{path.alarm_arn(name)}"
+    path.fail_jobs(2)
+    path.sandbox.advance("2m")
+    assert path.taken("slack", name) == []  # two are not three; and the stack's filter is the only one that counts
+    path.fail_jobs(1)
+    path.sandbox.advance("1m")
+    [told] = path.taken("slack", name)
+    assert path.is_on("slack", name) and path.sandbox.incidents() == []
+    drawn = json.dumps(told, ensure_ascii=False)
+    assert "Jobs fail." in drawn and "2-investigate/failed-jobs" in drawn and "JobsFailed" in drawn
+    for _ in range(3):  # and go on failing
+        path.fail_jobs(3)
+        path.sandbox.advance("10m")
+        seen.append([(one["status"], one["severity"]) for one in path.incidents(key)])
+    path.sandbox.advance("5m")  # the next tick
+    assert seen[:2] == [[], []]
+    assert [(one["status"], one["severity"]) for one in path.incidents(key)] == [("triggered", "error")]
+    assert len(path.taken("slack", name)) == 1
+    path.sandbox.advance("11m")  # the last of them failed more than a quarter of an hour ago
+    assert [one["status"] for one in path.incidents(key)] == ["resolved"]
+    assert len(path.taken("slack", name)) == 2 and not path.is_on("slack", name)
+    assert path.sandbox.deliveries() == [] and not any(path.queued(queue) for queue in QUEUES)
+
+
 @pytest.mark.parametrize("sink", SINKS)
 @pytest.mark.parametrize("failure", FAILURES)
 def test_a_sink_that_fails_gets_it_late_and_the_other_in_time(path: AlertPath, sink: str, failure: str) -> None:
@@ -209,6 +236,8 @@ def test_an_event_reaches_slack_by_its_topic_and_pagerduty_as_a_change(path: Ale
 def test_silence_is_noticed_on_the_other_path(path: AlertPath) -> None:
     """Nobody is told of a heartbeat; one that does not come is told after three quarters of an hour."""
     rule = path.made[HOME, "Heartbeat"].rpartition("|")[2]
+    path.sandbox.advance("45m")  # what earlier tests began has come to its end
+    path.sandbox.clear_messages()
     path.sandbox.advance("15m")
     assert path.sandbox.messages("slack") == [] and path.sandbox.incidents() == []
     path.client("events").disable_rule(Name=rule)

@@ -18,11 +18,10 @@ def main(names: list[str]) -> None:
     backend.prepare_environment(0)
     backend.load_ministack()
     cloudwatch = importlib.import_module("ministack.services.cloudwatch")
-    theirs, where = cloudwatch._evaluate_alarm, base_life.location().life
+    where = base_life.location().life
     raised = {}
     for name in names:
         cloudwatch.reset()
-        cloudwatch._evaluate_alarm = theirs
         services = Services.of(life.load(where), life.overlay(name, where), clock, Settings())
         ShopAlarms(services).install(clock.now().timestamp())
         held = [*cloudwatch._alarms._data.items(), *cloudwatch._composite_alarms._data.items()]

@@ -159,7 +159,7 @@ RAISED = {  # in ALARM, without `sandbox-`
 def test_each_incident_raises_its_alarms_and_a_quiet_day_none(sandbox: Sandbox) -> None:
     """The shared sandbox has built the base life that this lays the scenarios over."""
     script = Path(__file__).with_name("alarm_states.py")
-    done = subprocess.run([sys.executable, script, *RAISED], capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run([sys.executable, script, *RAISED], capture_output=True, text=True, check=True, timeout=600)
     raised = {
         name: {alarm.removeprefix("sandbox-") for alarm in alarms} for name, alarms in json.loads(done.stdout).items()
     }
@@ -193,8 +193,8 @@ def test_an_alarm_that_is_put_is_decided_by_m_of_n_and_tells_its_topic(stepped: 
     states = []
     for value in (9, 1, 9, 1, 1, 1):
         cloudwatch.put_metric_data(Namespace="Test", MetricData=[{"MetricName": "wait", "Value": value}])
-        states.append([alarm["StateValue"] for alarm in described(cloudwatch)])
         stepped.admin("POST", "advance", {"seconds": 60})
+        states.append([alarm["StateValue"] for alarm in described(cloudwatch)])
     assert [state for _, state in states] == ["OK", "OK", "ALARM", "OK", "OK", "OK"]
     assert [state for state, _ in states] == ["OK", "OK", "ALARM", "OK", "OK", "OK"]
     told = [
@@ -205,6 +205,67 @@ def test_an_alarm_that_is_put_is_decided_by_m_of_n_and_tells_its_topic(stepped: 
         ("INSUFFICIENT_DATA", "OK"), ("OK", "ALARM"), ("ALARM", "OK"),
     ]  # fmt: skip
     assert "2 out of the last 3 datapoints" in told[1]["NewStateReason"]
+
+
+def test_alarms_look_each_minute_on_periods_that_slide(stepped: Gateway) -> None:
+    """Three failures in any five minutes, the clock's or not; the alarm ends when the first of them is five minutes old."""
+    cloudwatch = stepped.client("cloudwatch")
+    watched = {"Namespace": "Test", "MetricName": "failed", "Statistic": "Sum", "Period": 300, "EvaluationPeriods": 1}
+    limit = {"Threshold": 3, "ComparisonOperator": "GreaterThanOrEqualToThreshold", "TreatMissingData": "notBreaching"}
+    cloudwatch.put_metric_alarm(AlarmName="sliding", **watched, **limit)
+    stat = {"Metric": {"Namespace": "Test", "MetricName": "failed"}, "Stat": "Sum", "Period": 300}
+    queries = [{"Id": "m", "MetricStat": stat, "ReturnData": False}, {"Id": "e", "Expression": "m * 2"}]
+    doubled = {**limit, "Threshold": 6}
+    cloudwatch.put_metric_alarm(AlarmName="sliding-math", Metrics=queries, EvaluationPeriods=1, **doubled)
+    states = []
+    for minute in range(9):
+        if minute in (1, 2, 3):
+            cloudwatch.put_metric_data(Namespace="Test", MetricData=[{"MetricName": "failed", "Value": 1}])
+        stepped.admin("POST", "advance", {"seconds": 60})
+        states.append({a["StateValue"] for a in described(cloudwatch, AlarmNames=["sliding", "sliding-math"])})
+    assert states == [{"OK"}] * 3 + [{"ALARM"}] * 3 + [{"OK"}] * 3
+    [on] = [item for item in history(cloudwatch, AlarmName="sliding") if "OK to ALARM" in item["HistorySummary"]]
+    stepped.admin("POST", "advance", {"seconds": 600})
+    assert history(cloudwatch, AlarmName="sliding")[1] == on  # stepped at once or by the minute, nothing else happened
+
+
+def test_eventbridge_is_told_of_both_states_and_what_is_watched(stepped: Gateway) -> None:
+    cloudwatch, events, sqs = (stepped.client(name) for name in ("cloudwatch", "events", "sqs"))
+    queue = sqs.create_queue(QueueName="events")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    let_in = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": arn}  # fmt: skip
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": json.dumps({"Statement": [let_in]})})
+    pattern = {"source": ["aws.cloudwatch"], "detail-type": ["CloudWatch Alarm State Change"], "detail": {"alarmName": ["watched", "parent"]}}  # fmt: skip
+    events.put_rule(Name="states", EventPattern=json.dumps(pattern))
+    events.put_targets(Rule="states", Targets=[{"Id": "q", "Arn": arn}])
+    cloudwatch.put_metric_alarm(
+        AlarmName="watched", AlarmDescription="d", Namespace="Test", MetricName="load", Dimensions=[{"Name": "Host", "Value": "a"}], Statistic="Average",
+        Period=60, EvaluationPeriods=1, Threshold=5, ComparisonOperator="GreaterThanThreshold",
+    )  # fmt: skip
+    cloudwatch.put_composite_alarm(AlarmName="parent", AlarmRule='ALARM("watched")')
+    for value in (1, 9):
+        data = {"MetricName": "load", "Dimensions": [{"Name": "Host", "Value": "a"}], "Value": value}
+        cloudwatch.put_metric_data(Namespace="Test", MetricData=[data])
+        stepped.admin("POST", "advance", {"seconds": 60})
+    got = [json.loads(one["Body"]) for one in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]]
+    told = {(one["detail"]["alarmName"], one["detail"]["state"]["value"]): one for one in got}
+    event = told["watched", "ALARM"]
+    assert event["resources"] == ["arn:aws:cloudwatch:ap-northeast-1:000000000000:alarm:watched"]
+    detail = event["detail"]
+    before = told["watched", "OK"]["detail"]["state"]
+    assert {**detail["previousState"], "timestamp": ""} == {**before, "timestamp": ""}
+    assert detail["previousState"]["timestamp"][:19] == before["timestamp"][:19] < detail["state"]["timestamp"][:19]
+    assert detail["state"]["reason"].startswith("Threshold Crossed: 1 out of the last 1 datapoint [9.0")
+    assert json.loads(detail["state"]["reasonData"])["recentDatapoints"] == [9.0]
+    metric = {"namespace": "Test", "name": "load", "dimensions": {"Host": "a"}}
+    stat = {"metric": metric, "period": 60, "stat": "Average"}
+    assert detail["configuration"] == {
+        "description": "d",
+        "metrics": [{"id": "m1", "returnData": True, "metricStat": stat}],
+    }
+    parent = told["parent", "ALARM"]["detail"]
+    assert parent["configuration"] == {"alarmRule": 'ALARM("watched")'} and parent["previousState"]["value"] == "OK"
+    assert "watched transitioned to ALARM at" in parent["state"]["reason"]
 
 
 def test_a_state_that_is_set_is_history(stepped: Gateway) -> None:
@@ -222,3 +283,26 @@ def test_a_state_that_is_set_is_history(stepped: Gateway) -> None:
     assert (alarm["StateValue"], alarm["StateReason"]) == ("ALARM", "a drill")
     newest = history(cloudwatch, AlarmName="drill")[0]
     assert json.loads(newest["HistoryData"])["newState"]["stateValue"] == "ALARM"
+
+
+def test_an_incident_goes_on_with_the_clock_and_a_frozen_one_stands() -> None:
+    """Nobody mends anything for an hour and a half: what is on stays on, but for what is counted from lines that nobody writes."""
+    with Sandbox(clock="frozen", scenario="checkout-locks") as own:
+        cloudwatch = client(own)
+        metric = {"Namespace": "AWS/RDS", "MetricName": "DBLoad", "Dimensions": [{"Name": "DBInstanceIdentifier", "Value": "shop-db"}]}  # fmt: skip
+        asked = {**metric, "Period": 60, "Statistics": ["Average"], "StartTime": NOW - timedelta(minutes=5)}
+
+        def minutes(end: timedelta) -> list[tuple[datetime, float]]:
+            found = cloudwatch.get_metric_statistics(**asked, EndTime=NOW + end)["Datapoints"]
+            return sorted((each["Timestamp"], each["Average"]) for each in found)
+
+        lived = minutes(timedelta(hours=1))
+        assert [at for at, _ in lived] == [NOW - timedelta(minutes=5 - n) for n in range(5)]
+        on = {alarm["AlarmName"] for alarm in described(cloudwatch, StateValue="ALARM")}
+        own.advance("90m")
+        again = minutes(timedelta(hours=1))
+        assert [value for _, value in again] == [value for _, value in lived] * 13
+        assert [at for at, _ in again] == [NOW + timedelta(minutes=n - 5) for n in range(65)]
+        assert {a["AlarmName"] for a in described(cloudwatch, StateValue="ALARM")} == on - {"sandbox-jobs-failed"}
+        changed = {item["AlarmName"] for item in history(cloudwatch, StartDate=NOW + timedelta(seconds=1))}
+        assert changed == {"sandbox-jobs-failed"}

@@ -172,8 +172,15 @@ def test_filter_patterns(gateway: Gateway, pattern: str, expected: list[str]) ->
     assert [event["message"] for event in filtered(logs, logGroupName="/patterns", filterPattern=pattern)] == expected
 
 
-@pytest.mark.parametrize("pattern", ['{ $.level = "ERROR" }', "[ip, user]", "%err.r%", "?a b"])
-def test_filter_refuses_json_patterns(gateway: Gateway, pattern: str) -> None:
+def test_filter_on_json_fields(gateway: Gateway) -> None:
+    found = filtered(
+        gateway.client("logs"), logGroupName="/tiny/api", filterPattern='{ $.level = "ERROR" && $.n < 200 }'
+    )
+    assert [json.loads(event["message"])["n"] for event in found] == [0, 50, 100, 150]
+
+
+@pytest.mark.parametrize("pattern", ["[ip, user]", "%err.r%", "?a b"])
+def test_filter_refuses_what_nobody_models(gateway: Gateway, pattern: str) -> None:
     with pytest.raises(ClientError, match=r"logs:FilterLogEvents filter patterns .* not modelled") as error:
         gateway.client("logs").filter_log_events(logGroupName="/tiny/api", filterPattern=pattern)
     assert code_of(error) == "SandboxNotModelled"

@@ -77,7 +77,7 @@ def test_cloudwatch_and_performance_insights_count_the_same_sessions(
     for instance in {event["instance"] for event in overlay.events["pi_load"]}:
         added = sum(event["aas"] for event in overlay.events["pi_load"] if event["instance"] == instance)
         assert metric(after, "DBLoad", instance) - metric(base, "DBLoad", instance) == pytest.approx(added, abs=0.05)
-        store = MetricsStore()
+        store = MetricsStore(lambda: 0.0)
         store.seed(after.metrics)
         load = database_load.load(store, after.events, instance, NOW - 300, NOW)
         assert np.allclose(load.values.sum(axis=1).mean(), metric(after, "DBLoad", instance), atol=1e-6)

@@ -22,10 +22,11 @@ class Alarms:
         "PutMetricAlarm",
         modelled="metrics with statistics or percentiles, metric math, M of N, missing data, tags; the limits of periods",
         source="API reference",
-        difference="alarms on anomaly detection, SQL and PromQL answer SandboxNotModelled",
+        difference="alarms on anomaly detection, SQL and PromQL, and wall clock windows answer SandboxNotModelled",
         tested=(
             "test_a_stack_makes_all_of_its_resources",
             "test_a_change_is_made_in_place_and_a_broken_one_is_taken_back",
+            "test_alarms_look_each_minute_on_periods_that_slide",
         ),
     )
     def put_metric_alarm(self, p: Params) -> None:

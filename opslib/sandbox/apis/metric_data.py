@@ -8,6 +8,7 @@ from opslib.sandbox.metric_math import Line, Scope, Value
 from opslib.sandbox.metric_search import label, search
 from opslib.sandbox.metrics_reading import (
     DAY,
+    Span,
     check_period,
     check_statistic,
     epoch,
@@ -54,12 +55,18 @@ class MetricData:
         _check(p["MetricDataQueries"])
         return _page(_Request(self._state, p).results(), p)
 
+    def of_alarm(self, queries: list[Params], start: int, end: int) -> dict[int, float]:
+        """Return the values of the one query that returns data, in periods that begin at `start`, as alarms slide."""
+        asked = {"MetricDataQueries": queries, "StartTime": start, "EndTime": end}
+        [(_, _, points)] = _Request(self._state, asked, aligned=False).results()
+        return dict(points)
+
 
 class _Request:
     """One request's queries, each worked out once and when first needed."""
 
-    def __init__(self, state: RegionState, p: Params) -> None:
-        self._state, self._p = state, p
+    def __init__(self, state: RegionState, p: Params, *, aligned: bool = True) -> None:
+        self._state, self._p, self._aligned = state, p, aligned
         self._now = state.clock.now().timestamp()
         self._queries = {query["Id"]: query for query in p["MetricDataQueries"]}
         self._values: dict[str, Value] = {}
@@ -120,7 +127,7 @@ class _Request:
     def _points(self, key: MetricKey, stat: str, period: int, unit: str | None = None) -> dict[int, float]:
         check_period(period, "ValidationError")
         series = self._state.metrics.get(key)
-        asked = span(epoch(self._p["StartTime"]), epoch(self._p["EndTime"]), period, self._now, aligned=True)
+        asked = self._asked(period)
         if series is None or not is_kept(asked, self._now) or unit not in (None, series.unit):
             return {}
         with self._state.metrics.lock:
@@ -135,8 +142,12 @@ class _Request:
         return [value for value in values if isinstance(value, Line)]
 
     def _times(self, period: int) -> range:
-        asked = span(epoch(self._p["StartTime"]), epoch(self._p["EndTime"]), period, self._now, aligned=True)
+        asked = self._asked(period)
         return range(asked.anchor, asked.end, period)
+
+    def _asked(self, period: int) -> Span:
+        start, end = epoch(self._p["StartTime"]), epoch(self._p["EndTime"])
+        return span(start, end, period, self._now, aligned=self._aligned)
 
     def _search(self, given: list[Any]) -> list[Line]:
         if len(given) > 1:

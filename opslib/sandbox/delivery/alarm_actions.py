@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from opslib.sandbox import alarm_records
 from opslib.sandbox.delivery.ground import Ground, Sender, ministack, region_of
 from opslib.sandbox.delivery.topics import Topics
 from opslib.sandbox.state_files import ACCOUNT
@@ -49,17 +50,58 @@ class AlarmActions:
         })  # fmt: skip
 
     def _tell_events(self, alarm: dict[str, Any], before: str, region: str) -> None:
-        now, events = self._ground.now(), ministack("eventbridge")
-        state = {"value": alarm["StateValue"], "reason": alarm["StateReason"], "timestamp": _stamp(now)}
-        detail = {
-            "alarmName": alarm["AlarmName"], "state": state, "previousState": {"value": before},
-            "configuration": {"description": alarm.get("AlarmDescription", "")},
-        }  # fmt: skip
+        events = ministack("eventbridge")
         entry = {
-            "Source": "aws.cloudwatch", "DetailType": "CloudWatch Alarm State Change", "Detail": json.dumps(detail), "Resources": [alarm["AlarmArn"]],
+            "Source": "aws.cloudwatch", "DetailType": "CloudWatch Alarm State Change",
+            "Detail": json.dumps(self._detail(alarm, before)), "Resources": [alarm["AlarmArn"]],
         }  # fmt: skip
         with self._ground.scope(region):
             events._put_events({"Entries": [entry]}, allow_aws_source=True)
+
+    def _detail(self, alarm: dict[str, Any], before: str) -> dict[str, Any]:
+        reasons = {"reason": alarm["StateReason"], "reasonData": alarm.get("StateReasonData")}
+        state = {"value": alarm["StateValue"], **reasons, "timestamp": _stamp(self._ground.now())}
+        changed = [
+            item for item in ministack("cloudwatch")._history_entries()
+            if item["AlarmName"] == alarm["AlarmName"] and item["HistoryItemType"] == "StateUpdate"
+        ]  # fmt: skip
+        previous = {"value": before, **(_state_told(changed[-2]) if len(changed) > 1 else {})}
+        return {
+            "alarmName": alarm["AlarmName"], "state": _filled(state), "previousState": previous,
+            "configuration": _configuration(alarm),
+        }  # fmt: skip
+
+
+def _state_told(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return reason and time of a change in an alarm's history, the last but one: the state that ends now."""
+    new = json.loads(item["HistoryData"])["newState"]
+    data = new.get("stateReasonData")
+    at = datetime.fromisoformat(item["Timestamp"]).timestamp()
+    return _filled({"reason": new["stateReason"], "reasonData": json.dumps(data) if data else None, "timestamp": _stamp(at)})  # fmt: skip
+
+
+def _configuration(alarm: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what EventBridge is told of what an alarm watches."""
+    told = {"description": alarm.get("AlarmDescription")}
+    if "AlarmRule" in alarm:
+        suppressor = {name[0].lower() + name[1:]: alarm.get(name) for name in alarm_records.SUPPRESSOR}
+        return _filled(told | {"alarmRule": alarm["AlarmRule"]} | suppressor)
+    return _filled(told) | {"metrics": [_metric(query) for query in alarm_records.queries(alarm)]}
+
+
+def _metric(query: Mapping[str, Any]) -> dict[str, Any]:
+    told = {"id": query["Id"], "expression": query.get("Expression"), "label": query.get("Label")}
+    told["returnData"] = query.get("ReturnData") is not False
+    if stat := query.get("MetricStat"):
+        metric = stat["Metric"]
+        place = {one["Name"]: one["Value"] for one in metric.get("Dimensions") or []}
+        named = {"namespace": metric["Namespace"], "name": metric["MetricName"], "dimensions": place}
+        told["metricStat"] = _filled({"metric": named, "period": stat["Period"], "stat": stat["Stat"], "unit": stat.get("Unit")})  # fmt: skip
+    return _filled(told)
+
+
+def _filled(told: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def said(alarm: Mapping[str, Any], before: str, now: float) -> dict[str, Any]:

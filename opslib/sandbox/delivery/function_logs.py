@@ -28,6 +28,7 @@ class FunctionLogs:
         )
         region = self._ground.services.region(region_of(config["FunctionArn"]))
         region.logs.add(group, stream, [(at, line) for line in lines])
+        region.logs.tell(group, [(at, line) for line in lines])
         for line in lines:
             self._embedded(region_of(config["FunctionArn"]), line)
 
