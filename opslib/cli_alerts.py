@@ -40,3 +40,24 @@ def template(name: str, env: str, folder: Path | None) -> None:
             note = " LONGER THAN A CALL TAKES: give it to CloudFormation from S3" if size > LONGEST else ""
             click.echo(f"{one:<20} {len(body['Resources']):>4} resources  {size:>6} bytes{note}")
         click.echo("write them: opslib alerts template --to FOLDER")
+
+
+@alerts.command()
+@env_option
+@click.option(
+    "--drift/--no-drift", default=True, show_default=True, help="Ask CloudFormation what was changed by hand."
+)
+def status(env: str, drift: bool) -> None:
+    """Say whether the way from an alarm to a person is whole and worked lately, what is wrong with it, and what to do.
+
+    Exit code: 1 an alert would not arrive, else 2 not all could be seen, else 0.
+    """
+    import opslib
+    from opslib.alerting import pipeline
+    from opslib.display import result_text, visible
+
+    found = pipeline.whole(opslib.start(env=env), drift=drift)
+    click.echo(result_text(found))
+    for row in () if found.table is None else found.table.itertuples(index=False):
+        click.echo(f"\n{click.style(visible(row[0]), bold=True)}\n      {visible(row[1])}\n  do: {visible(row[2])}")
+    raise click.exceptions.Exit(1 if found.verdict == "critical" else 2 if found.blind else 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from opslib import aws, frames
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ALARMS = {
     "name": "str", "state": "str", "since": "time", "component": "str", "metric": "str", "threshold": "float64", "rule": "str",
     "severity": "str", "runbook": "str", "reason": "str", "enabled": "bool", "region": "str", "watches": "str", "actions": "int64",
-    "updated": "time",
+    "updated": "time", "acts_on": "str", "ends_on": "str",
 }  # fmt: skip
 HISTORY = {"at": "time", "name": "str", "before": "str", "after": "str", "reason": "str", "region": "str"}
 _KINDS = ["MetricAlarm", "CompositeAlarm"]
@@ -33,14 +33,15 @@ _NAMED = re.compile(r"\b(severity|runbook)=([\w./-]*\w)")
 _UPDATED = re.compile(r"from (\w+) to (\w+)")
 
 
-def alarms(environment: Environment) -> pd.DataFrame:
+def alarms(environment: Environment, *, also: Collection[str] = ()) -> pd.DataFrame:
     """Return every alarm, those in ALARM first, the latest change first (cloudwatch:DescribeAlarms).
 
     Columns: name, state, component, metric, rule (in words; of a composite alarm its AlarmRule), severity, runbook
     (both from `severity=… runbook=…` of the description, else empty), reason, region, watches (as `watched`) str;
     since, updated (when it was made or last edited) datetime64[ns, UTC]; threshold float64, NaN for a composite one;
-    enabled bool (whether its actions are); actions int64 (what it does when it goes on). attrs: problems (list of str,
-    a region that did not answer). Raises SourceError when none did.
+    enabled bool (whether its actions are); actions int64 (what it does when it goes on); acts_on, ends_on (names of the
+    topics that hear of its beginning and its end, parted by spaces) str. `also` are more regions to ask. attrs: problems
+    (list of str, a region that did not answer). Raises SourceError when none did.
     """
 
     def ask(region: str) -> Iterator[dict[str, Any]]:
@@ -50,7 +51,7 @@ def alarms(environment: Environment) -> pd.DataFrame:
                 yield {**_common(alarm), **read(alarm, owners), "region": region or environment.region}
 
     owners = _owners(environment)
-    rows, problems = _everywhere(environment, ask)
+    rows, problems = _everywhere(environment, ask, also)
     rows.sort(key=lambda row: (row["state"] != "ALARM", -row["since"].timestamp(), row["name"]))
     frame = frames.made(rows, ALARMS)
     frame.attrs["problems"] = problems
@@ -102,10 +103,10 @@ def rule(alarm: Mapping[str, Any]) -> str:
 
 
 def _everywhere(
-    environment: Environment, ask: Callable[[str], Iterator[dict[str, Any]]]
+    environment: Environment, ask: Callable[[str], Iterator[dict[str, Any]]], also: Collection[str] = ()
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Ask every region that metrics come from, at once; a region that fails is a problem, all of them an error."""
-    places = sorted({metric.region for metric in table(environment)} | {""})
+    places = sorted({metric.region for metric in table(environment)} | ({""} | set(also)) - {environment.region})
     rows: list[dict[str, Any]] = []
     errors: dict[str, OpsError] = {}
     answers = regions.at_once({place: lambda place=place: list(ask(place)) for place in places}, needed=[""])  # type: ignore[misc]
@@ -126,7 +127,12 @@ def _common(alarm: Mapping[str, Any]) -> dict[str, Any]:
         "since": alarm.get("StateTransitionedTimestamp") or alarm["StateUpdatedTimestamp"],
         "severity": named.get("severity", ""), "runbook": named.get("runbook", ""), "enabled": bool(alarm.get("ActionsEnabled", True)),
         "watches": watched(alarm), "actions": len(alarm.get("AlarmActions") or ()), "updated": alarm.get("AlarmConfigurationUpdatedTimestamp"),
+        "acts_on": _topics(alarm.get("AlarmActions")), "ends_on": _topics(alarm.get("OKActions")),
     }  # fmt: skip
+
+
+def _topics(actions: Sequence[str] | None) -> str:
+    return " ".join(sorted(arn.rpartition(":")[2] for arn in actions or () if arn.split(":")[2] == "sns"))
 
 
 def _composite(alarm: Mapping[str, Any], _: Mapping[Any, str]) -> dict[str, Any]:
