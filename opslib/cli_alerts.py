@@ -6,12 +6,17 @@ from pathlib import Path
 
 import click
 
-from opslib.cli_changes import env_option, near
+from opslib.cli_alert_changes import plan
+from opslib.cli_changes import apply, env_option, near
 
 
 @click.group()
 def alerts() -> None:
     """Alarms as code, and how they reach people."""
+
+
+for _command in (plan, apply):
+    alerts.add_command(_command)
 
 
 @alerts.command()

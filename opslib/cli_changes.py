@@ -25,19 +25,25 @@ def plan(notebook: str, given: tuple[str, ...], env: str) -> None:
 
     Exit code: 0 there is a plan to apply; 1 a condition does not hold; 3 no report.
     """
+    say_planned(notebook, pairs(given), env=env)
+
+
+def say_planned(notebook: str, given: dict[str, str], *, env: str, idle: int = 1, apply: str = "opslib apply") -> None:
+    """Run a runbook headless and say its plan and how it is applied; `idle` is the exit code when nothing is to be changed."""
     from opslib import plan as plans
     from opslib.runner import headless, records
 
-    record, summary = headless.run(notebook, pairs(given), env=env)
+    record, summary = headless.run(notebook, given, env=env)
     say_result(record, summary)
     if summary["status"] != records.FINISHED or not (record / plans.FILE).is_file():
-        raise click.exceptions.Exit(3 if summary["status"] != records.FINISHED else 1)
+        code = idle if summary["verdict"] == "ok" else 1
+        raise click.exceptions.Exit(3 if summary["status"] != records.FINISHED else code)
     made = plans.load(record / plans.FILE)
     if made.hash != made.sealed:  # redacted, as any record is
         click.echo("no apply  the plan holds personal data or a secret, which no record keeps: apply it in a notebook")
         raise click.exceptions.Exit(1)
     click.echo(f"plan      {made.sealed}, until {made.expires}")
-    click.echo(f"apply     OPSLIB_APPLY={made.sealed} opslib apply {summary['run_id']}")
+    click.echo(f"apply     OPSLIB_APPLY={made.sealed} {apply} {summary['run_id']}")
 
 
 @click.command()

@@ -102,6 +102,10 @@ class Alerts(Strict):
     job_log_groups: tuple[str, ...] = ()  # where the workers say that a job failed
     raise_after_minutes: int = Field(default=30, ge=0, le=1440)  # a warning that is on for longer pages; 0: none does
     job_failed: str = '{ $.level = "error" && $.message = "job failed*" }'  # the filter pattern of such a line
+    code_buckets: dict[str, str] = Field(default_factory=dict)  # by region: where the notifier's code lies
+    slack_secret: str = ""  # with the webhook's address: a secret's name, which is looked up in each region, or an ARN
+    pagerduty_secret: str = ""  # with the routing key, likewise
+    stack_role: str = ""  # ARN of the role by which CloudFormation makes the stacks; empty: the change role's rights
 
 
 def _duration(text: str) -> timedelta:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 VERSION, FILE, SQL = 1, "plan.json", "postgresql"
 VALID = timedelta(minutes=15)
 SHOWN = 8  # digits of the hash in the phrase
+_COMMANDS = {"s3": "s3api"}  # where the AWS CLI has another word than botocore
 SOMETHING = "something is to be changed"  # the condition that does not hold when all is as wanted already
 Kept = dict[str, Any]
 
@@ -47,7 +48,7 @@ class Step:
 
         if self.service == SQL:
             return f"psql --set ON_ERROR_STOP=1 --command {shlex.quote(self.arguments['statement'])}"
-        words = ["aws", self.service, xform_name(self.operation, "-")]
+        words = ["aws", _COMMANDS.get(self.service, self.service), xform_name(self.operation, "-")]
         for name, value in self.arguments.items():
             words += _option(xform_name(name, "-"), value)
         return " ".join([*words, "--region", self.region or environment.region])

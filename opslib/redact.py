@@ -27,13 +27,14 @@ _RULES: list[tuple[tuple[str, ...], re.Pattern[str], str | Callable[[re.Match[st
     (("://",), re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/\s:@\"'<>]*:[^/\s\"'<>]+@", re.I), r"\1[redacted:userinfo]@"),
     (("X-Amz-",), re.compile(r"(X-Amz-(?:Signature|Security-Token|Credential)=)[^&\s\"'<>]+"), r"\1[redacted]"),
     (("earer ", "asic "), re.compile(r"\b([Bb](?:earer|asic) )(?!\[redacted)[\w.~+/=-]{8,}"), r"\1[redacted:authorization]"),
-    ((":", "="), re.compile(_NAMED), lambda m: m[0] if _harmless(m[3]) else f"{m[1]}{m[2]}{_quoted(m[3])}"),
+    ((":", "="), re.compile(_NAMED), lambda m: m[0] if _harmless(m[3]) or _names_only(m) else f"{m[1]}{m[2]}{_quoted(m[3])}"),
     (("@",), re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.)+[A-Za-z]{2,24}\b"), "[email]"),
     (("0", "+81"), re.compile(r"(?<![\w.:-])(?:\+81[- ]?|0)(?:[5789]0[- ]?\d{4}[- ]\d{4}|[5789]0\d{8}|\d{1,4}[- ]\d{1,4}[- ]\d{4})(?![\w.:-])"),
      "[phone]"),
     (("3", "4", "5", "6", "2"), re.compile(r"(?<![\w.-])(?:\d{13,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{1,7}|\d{4}([ -])\d{6}\2\d{4,5})(?![\w.-])"),
      lambda m: "[card]" if _is_card(m[0]) else m[0]),
 ]  # fmt: skip
+_BEFORE_NAME, _SECRET_NAME = re.compile(r"\barn:aws[\w-]*:secretsmanager:[\w-]+:\d{12}:\Z"), re.compile(r"[\w/+=.@-]+")
 _IMAGE = re.compile(r"(data:image/[a-z+.-]+;base64,[A-Za-z0-9+/=]+)")
 _ISSUERS = re.compile(
     r"4\d{12}(?:\d{3}){0,2}|5[1-5]\d{14}|2[2-7]\d{14}|3[47]\d{13}|35\d{14}|3[068]\d{12}|6(?:011|5\d\d)\d{12}"
@@ -69,6 +70,17 @@ def _harmless(found: str) -> bool:
         or bare.lower() in {"", "null", "none", "true", "false", "str", "string"}
         or (bare.isdigit() and len(bare) < 4)
     )
+
+
+def _names_only(found: re.Match[str]) -> bool:
+    """Tell whether it names something and opens nothing: a secret by its ARN, a call by its token of idempotency.
+
+    Without them a plan could not be applied from its record.
+    """
+    if found[1] == "ClientRequestToken":
+        return True
+    before = found.string[max(0, found.start() - 80) : found.start()]
+    return found[1] + found[2] == "secret:" and bool(_BEFORE_NAME.search(before) and _SECRET_NAME.fullmatch(found[3]))
 
 
 def _quoted(found: str) -> str:

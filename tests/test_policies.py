@@ -15,9 +15,9 @@ PREFIXES = {"elbv2": "elasticloadbalancing"}
 RENAMED = {
     "s3:ListObjectVersions": "s3:ListBucketVersions", "s3:ListObjectsV2": "s3:ListBucket", "s3:HeadObject": "s3:GetObject", "s3:HeadBucket": "s3:ListBucket",
 }  # fmt: skip
-# The doctor tries only what a runbook reaches; locks and closed incidents are read and written by whoever may change;
+# The doctor tries only what a runbook reaches; locks, closed incidents and the alerts' stacks are for whoever may change;
 # the notifier has a role of its own.
-ELSEWHERE = ("doctor/probes.py", "locks.py", "incidents/", "alerting/notifier.py")
+ELSEWHERE = ("doctor/probes.py", "locks.py", "incidents/", "actions/alert_stacks.py", "alerting/deploying.py", "alerting/notifier.py")  # fmt: skip
 BESIDE = {"rds-db:connect"}  # no API call: the database session of the reader, whose grants are PostgreSQL's
 OF_TESTS = {"cloudwatch:GetMetricStatistics", "ssm:AddTagsToResource"}  # to compare with; a step of a plan made there
 STATEMENTS = policies.policy("read")["Statement"]
@@ -56,6 +56,13 @@ def test_every_reading_call_is_allowed() -> None:
 
 def test_nothing_else_is_allowed() -> None:
     assert set(READS) >= ALLOWED - BESIDE, "remove from opslib/policies/read.json"
+
+
+def test_who_plans_the_alerts_may_read_what_that_takes() -> None:
+    operator = {action for statement in policies.policy("operator")["Statement"] for action in statement["Action"]}
+    asked = {iam_action(call) for call, modules in called().items() if modules & {"actions/alert_stacks.py", "alerting/deploying.py"}}  # fmt: skip
+    assert "secretsmanager:DescribeSecret" in asked
+    assert not {each for each in asked if known(each)[0] in ("Read", "List")} - ALLOWED - operator
 
 
 @pytest.mark.parametrize("action", sorted(ALLOWED - BESIDE))

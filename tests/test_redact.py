@@ -25,6 +25,7 @@ SECRETS = {
     "card 4111111111111111": "41111111",
     "-----BEGIN RSA PRIVATE KEY-----\nMIIabc\n-----END RSA PRIVATE KEY-----": "MIIabc",
     "https://b.s3.amazonaws.com/k?X-Amz-Signature=deadbeef01&x=1": "deadbeef01",
+    "arn:aws:iam::000000000000:secret:hunter2-zz": "hunter2-zz",
     "routing_key: 0123456789abcdef0123456789abcdef": "0123456789abcdef",
 }
 PLAIN = [
@@ -32,6 +33,8 @@ PLAIN = [
     "update stock set qty = qty - $1 where sku = $2 -- 在庫更新",
     "1762310400000 10.11.10.1 status: 200 len: 1893 time: 0.2477829",
     "arn:aws:iam::000000000000:role/ops",
+    '{"ParameterValue": "arn:aws:secretsmanager:us-east-1:000000000000:secret:ops/slack-Ab12Cd"}',
+    '"ClientRequestToken": "opslib-8dd1556f-alerts-delivery"',
 ]
 
 

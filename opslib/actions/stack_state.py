@@ -163,12 +163,12 @@ def happened(environment: Environment, stack: str, since: datetime, *, region: s
 
 
 def template(environment: Environment, stack: str, *, region: str = "") -> str:
-    """Return the template that a stack was made with, as it was sent (cloudformation:GetTemplate)."""
+    """Return the template that a stack was made with (cloudformation:GetTemplate), as short as JSON can be: boto3 has read it."""
     told = aws.ask(
         environment, "cloudformation", "get_template", region=region, StackName=stack, TemplateStage="Original"
     )
     body = told["TemplateBody"]
-    return body if isinstance(body, str) else json.dumps(body, indent=1)
+    return body if isinstance(body, str) else json.dumps(body, separators=(",", ":"), ensure_ascii=False)
 
 
 def keep(environment: Environment, text: str) -> str:

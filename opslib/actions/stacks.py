@@ -86,18 +86,20 @@ def standing(environment: Environment, wanted: Wanted) -> Standing:
 
 def deploy(
     run: Run, found: Sequence[Standing], *, action: str, title: str, target: str, verification: Verification, first: tuple[Step, ...] = (), last: tuple[Step, ...] = (),
-    conditions: tuple[Condition, ...] = (), limits: tuple[str, ...] = (), parameters: dict[str, Any] | None = None, over_hand: bool = False, allow_loss: bool = False,
+    rows: tuple[Change, ...] = (), conditions: tuple[Condition, ...] = (), limits: tuple[str, ...] = (), parameters: dict[str, Any] | None = None, over_hand: bool = False,
+    allow_loss: bool = False,
 ) -> Plan:  # fmt: skip
     """Plan to make or change those of the stacks that differ, in their order (CreateChangeSet, ExecuteChangeSet of each).
 
-    `over_hand` sets back what was changed by hand, `allow_loss` lets go of what resources hold.
+    `first` and `last` are steps around theirs, `rows` what people read of them. `over_hand` sets back what was changed by
+    hand, `allow_loss` lets go of what resources hold.
     """
     environment, differing = run.environment, [one for one in found if one.differs]
     steps = (*first, *(step for one in differing for step in _steps(environment, one)), *last) if differing else ()
     stacks = [_remembered(environment, one) for one in differing]
     return plans.propose(
         run, action=action, title=title, target=target, parameters={**(parameters or {}), "stacks": stacks}, before={one.place: following.identity(one.told) for one in found},
-        changes=tuple(row for one in differing for row in _rows(one)),
+        changes=(*rows, *(row for one in differing for row in _rows(one))) if differing else (),
         conditions=(*_conditions(environment, found, over_hand, allow_loss), *conditions), steps=steps, limits=(*_limits(differing), *limits),
         verification=verification, undo_draft=_draft(differing, stacks),
     )  # fmt: skip
@@ -154,7 +156,7 @@ def _steps(environment: Environment, one: Standing) -> Iterator[Step]:
     body = {"TemplateURL": wanted.url} if wanted.url else {"TemplateBody": f"file://.templates/{state.keep(environment, wanted.text)}.template"}  # fmt: skip
     asked = {
         "StackName": wanted.name, "ChangeSetName": name, "ChangeSetType": "CREATE" if one.new else "UPDATE", **body,
-        "Parameters": [{"ParameterKey": key, **({"UsePreviousValue": True} if value == state.SECRET else {"ParameterValue": value})} for key, value in wanted.values.items()],
+        **({"Parameters": [{"ParameterKey": key, **({"UsePreviousValue": True} if value == state.SECRET else {"ParameterValue": value})} for key, value in wanted.values.items()]} if wanted.values else {}),
         "Capabilities": ["CAPABILITY_IAM"], **({"RoleARN": wanted.role} if wanted.role else {}),
     }  # fmt: skip
     yield Step("cloudformation", "CreateChangeSet", asked, f"make the change set of {one.place}; nothing is carried out", address, wanted.region)  # fmt: skip

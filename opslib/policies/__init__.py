@@ -1,7 +1,8 @@
 """The IAM policies that ship; a name in braces stands for what an environment names.
 
 read.json is all that sources ask, change.json what the change role may do and nothing more, operator.json what a person
-needs beside read.json to apply plans: the way into that role, locks, and the place of closed incident records.
+needs beside read.json to apply plans: the way into that role, locks, the place of closed incident records, and what a
+plan of the alerts looks at.
 """
 
 from __future__ import annotations
@@ -60,10 +61,17 @@ def _known(environment: Environment) -> dict[str, tuple[str, ...]]:
         "database_user": by_token, "branch": environment.frontend.branch if environment.frontend else "", "change_role": environment.change_role,
         "instance": database.instance if database else "", "read_switch": database.read_switch.lstrip("/") if database else "",
         "read_record": database.read_record.rstrip(".").lower() if database else "", "lock_bucket": environment.lock_bucket, "incident_bucket": environment.incident_bucket,
+        "stack_role": environment.alerts.stack_role,
     }  # fmt: skip
     return {name: (value,) if value else () for name, value in one.items()} | {
         "log_group": environment.log_groups,
         "service": environment.services.names,
         "replica": database.replicas if database else (),
+        "code_bucket": tuple(environment.alerts.code_buckets.values()),
+        "alert_secret": tuple(
+            name
+            for name in (environment.alerts.slack_secret, environment.alerts.pagerduty_secret)
+            if name and not name.startswith("arn:")
+        ),
         "health_check": tuple(environment.health_checks.values()),
     }

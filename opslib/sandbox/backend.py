@@ -10,6 +10,7 @@ from typing import Any
 
 from opslib.sandbox.protocol import Call, Request, Response
 from opslib.sandbox.signing import known_names
+from opslib.sandbox.state_files import GLOBAL
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -120,6 +121,7 @@ async def make_bucket(app: App, region: str, name: str, *, locked: bool) -> None
     headers = {"host": "127.0.0.1", "authorization": f"{credential}, SignedHeaders=host, Signature=0"}
     headers |= {"x-amz-bucket-object-lock-enabled": "true"} if locked else {}
     place = f'<CreateBucketConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><LocationConstraint>{region}</LocationConstraint></CreateBucketConfiguration>'
+    place = "" if region == GLOBAL else place  # whose buckets name no place
     raw = [(key.encode(), value.encode()) for key, value in headers.items()]
     path = f"/{name}"
     scope = {

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import hashlib
+import importlib
 import logging
 import os
 import time
@@ -37,7 +39,7 @@ from opslib.sandbox.shop_stack import EXECUTED, ShopStack
 from opslib.sandbox.sinks.stand_ins import PREFIX, StandIns, secrets
 from opslib.sandbox.site import PREFIX as SITE
 from opslib.sandbox.site import Site
-from opslib.sandbox.state_files import BUCKETS, READ_SWITCH
+from opslib.sandbox.state_files import BUCKETS, LOCKED, READ_SWITCH
 
 logger = logging.getLogger(__name__)
 
@@ -80,8 +82,8 @@ class Gateway:
         if self.services.home.logs.groups:
             body = orjson.dumps({"Name": READ_SWITCH, "Value": "primary", "Type": "String"})
             await backend.tell(self.ministack, HOME, "ssm", "AmazonSSM.PutParameter", body)
-        for name, locked in BUCKETS.items() if self.services.home.logs.groups else ():
-            await backend.make_bucket(self.ministack, HOME, name, locked=locked)
+        for name, region in BUCKETS.items() if self.services.home.logs.groups else ():
+            await backend.make_bucket(self.ministack, region, name, locked=name in LOCKED)
         ShopAlarms(self.services).install(self.clock.now().timestamp())
         MetricFilters(self.services).install()
         install(Ground(self.agenda, self.services, self.faults))
@@ -183,12 +185,15 @@ class Gateway:
         return answer, ""
 
     async def _keep_secrets(self, region: str) -> None:
-        """Make the sinks' secrets of a region when it is first asked for any: sooner they would shift the seeded ids."""
+        """Make the sinks' secrets of a region when it is first asked for any, under the same ARNs whenever that is."""
         if region in self._secrets_wanted:
             self._secrets_wanted.discard(region)
+            theirs: Any = importlib.import_module("ministack.services.secretsmanager")
+            seeded, theirs.new_uuid = theirs.new_uuid, lambda: hashlib.md5(region.encode()).hexdigest()
             for name, value in secrets(os.environ["GATEWAY_PORT"]).items():
                 body = orjson.dumps({"Name": name, "SecretString": value, "ClientRequestToken": name.ljust(32, "-")})
                 await backend.tell(self.ministack, region, "secretsmanager", "secretsmanager.CreateSecret", body)
+            theirs.new_uuid = seeded
 
     def _ours(self, call: Call, operation: Operation, request: Request) -> tuple[Response, str]:
         plain = operation.declaration.plain

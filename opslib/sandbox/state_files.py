@@ -10,7 +10,9 @@ REGION = "ap-northeast-1"
 GLOBAL = "us-east-1"  # where AWS keeps CloudFront, Route 53 and their certificates
 PROFILE = "opslib-sandbox"
 LOCKS, INCIDENTS = "shop-ops-locks", "shop-ops-incidents"
-BUCKETS = {LOCKS: False, INCIDENTS: True}  # whether with Object Lock
+CODE = {REGION: "shop-ops-code", GLOBAL: "shop-ops-code-us-east-1"}  # Lambda takes code from its own region
+BUCKETS = {LOCKS: REGION, INCIDENTS: REGION, **{name: region for region, name in CODE.items()}}
+LOCKED = {INCIDENTS}  # with Object Lock
 READ_SWITCH = "/shop/prod/reads-from"  # where the application looks up from which database it reads
 READER, WRITER = "ops_reader", "ops_writer"
 
@@ -130,7 +132,13 @@ def environment(directory: Path, clock: str, postgres_port: int, replica_port: i
         "cdn": {"distribution": "E2SHOPEXAMPLE1", "domain": "www.shop.example"},
         "frontend": {"app": "d2shopexample", "branch": "main", "site": f"{endpoint}/_site/"},
         "health_checks": {"www.shop.example": "7a1c6c1e-5b1f-4f0e-9a54-shopexample1"},
-        "alerts": {"job_log_groups": ["/shop/worker", "/shop/batch"]},
+        "alerts": {
+            "job_log_groups": ["/shop/worker", "/shop/batch"],
+            "code_buckets": CODE,
+            "slack_secret": "ops/slack",
+            "pagerduty_secret": "ops/pagerduty",
+            "stack_role": f"arn:aws:iam::{ACCOUNT}:role/shop-alert-stacks",
+        },
         "change_role": f"arn:aws:iam::{ACCOUNT}:role/shop-change",
         "lock_bucket": LOCKS,
         "incident_bucket": INCIDENTS,

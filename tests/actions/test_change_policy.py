@@ -43,7 +43,9 @@ def test_each_action_is_scoped_as_aws_allows(name: str) -> None:
             service, operation = action.split(":")
             rows = get_action_data(service, operation)[service]
             formats = [re.sub(r"\\\$\\\{[^}]+\\\}", ".+", re.escape(row["resource_arn_format"])) for row in rows]
-            texts = [text.replace("{change_role}", "arn:aws:iam::1:role/x") for text in statement["Resource"]]
+            texts = [
+                re.sub(r"\{(change|stack)_role\}", "arn:aws:iam::1:role/x", text) for text in statement["Resource"]
+            ]
             assert "*" not in texts and all(any(re.fullmatch(each, text) for each in formats) for text in texts), action
 
 

@@ -1,0 +1,190 @@
+"""The alerts of an environment by one plan: planned and refused, made, seen to act, changed by a threshold, and taken back."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from opslib.alerting import deploying, template
+from opslib.applying import results_of, way_back
+from opslib.errors import ConfigError, OpsError
+from opslib.plan import ACTIONS, Plan
+from opslib.result import Result
+from opslib.run import Run
+from opslib.sandbox.control import Sandbox
+
+Apply = Callable[..., Result]
+STACKS = ["alerts-delivery", "alerts-services", "alerts-application", "alerts-delivery us-east-1", "alerts-us-east-1 us-east-1"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def live() -> Iterator[Sandbox]:
+    with Sandbox(clock="running", scenario="quiet-day") as running:
+        yield running
+
+
+def with_alerts(run: Run, **changed: Any) -> Run:
+    """Return the run with other alert settings of its environment."""
+    alerts = run.environment.alerts.model_copy(update=changed)
+    run.environment = run.environment.model_copy(update={"alerts": alerts})
+    return run
+
+
+def status(live: Sandbox, name: str) -> str:
+    told = live.client("cloudformation").list_stacks()["StackSummaries"]
+    return str(next((one["StackStatus"] for one in told if one["StackName"] == name), "not there"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "what", "remedy"),
+    [
+        ({"code_buckets": {"ap-northeast-1": "shop-ops-code"}}, r"opslib.toml, \[env.sandbox.alerts\]: code_buckets is missing", "us-east-1"),
+        ({"code_buckets": {"ap-northeast-1": "shop-ops-nowhere"}}, "there is no bucket shop-ops-nowhere", "aws s3 mb"),
+        ({"slack_secret": ""}, "slack_secret is missing", 'slack_secret = "NAME"'),
+        ({"pagerduty_secret": "ops/pagerdutty"}, "there is no secret ops/pagerdutty in ap-northeast-1", "replicate"),
+    ],
+)  # fmt: skip
+def test_what_the_configuration_lacks_is_said_before_anything(run: Run, changed: dict[str, Any], what: str, remedy: str) -> None:  # fmt: skip
+    with pytest.raises(ConfigError, match=what) as told:
+        deploying.deploy(with_alerts(run, **changed))
+    assert remedy in told.value.text()
+
+
+def test_an_arn_serves_both_regions_and_is_not_looked_up(run: Run) -> None:
+    arn = "arn:aws:ssm:ap-northeast-1:000000000000:parameter/ops/slack"
+    wanted = list(deploying.stacks_of(with_alerts(run, slack_secret=arn).environment))
+    assert [one.values["SlackSecret"] for one in wanted if one.name == "alerts-delivery"] == [arn, arn]
+
+
+def test_all_is_planned_and_the_code_comes_first(run: Run, live: Sandbox) -> None:
+    plan = deploying.deploy(run)
+    assert [one.target.rpartition("/")[0] or one.target for one in plan.changes] == ["s3://shop-ops-code/opslib", "s3://shop-ops-code-us-east-1/opslib", *STACKS]  # fmt: skip
+    assert [step.operation for step in plan.steps] == ["PutObject"] * 2 + ["CreateChangeSet", "ExecuteChangeSet"] * 5
+    commands = [step.command(run.environment) for step in plan.steps]
+    assert commands[0].startswith("aws s3api put-object --bucket shop-ops-code --key opslib/notifier-")
+    assert (
+        "--parameters '[{" in commands[2] and "--parameters" not in commands[4] and "--region us-east-1" in commands[8]
+    )
+    assert plan.undo_draft.says.startswith(", ".join(STACKS) + " deleted")
+    assert any("alarms in ap-northeast-1 have the names of new ones" in limit for limit in plan.limits)
+    assert not plan.blocked and status(live, "alerts-delivery") == "not there"
+
+
+def test_what_changed_since_is_not_planned_over(run: Run, live: Sandbox, applied: Apply) -> None:
+    plan = deploying.deploy(run)
+    cloud = live.client("cloudformation")
+    body = json.dumps({"Description": "of others", "Resources": {"Topic": {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": "tries-other"}}}})  # fmt: skip
+    cloud.create_stack(StackName="alerts-services", TemplateBody=body)
+    live.advance("5m")
+    answer = applied(plan)
+    assert answer.verdict == "warn" and "the state has changed since the plan was made" in answer.sentence
+    theirs = next(one for one in deploying.deploy(run).blocked if "of this environment" in one.what)
+    assert theirs.found == "alerts-services: of others"
+    cloud.delete_stack(StackName="alerts-services")
+    live.advance("5m")
+    objects = live.client("s3").list_objects_v2(Bucket="shop-ops-code").get("Contents", [])
+    assert not objects, "nothing was brought by a plan that was refused"
+
+
+def opslib(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    program = [str(Path(sys.executable).with_name("opslib")), *words]
+    return subprocess.run(program, env={**os.environ, **environ}, capture_output=True, text=True, check=False)
+
+
+def test_the_command_plans_and_only_the_full_hash_applies(run: Run, live: Sandbox) -> None:
+    planned = opslib("alerts", "plan")
+    assert planned.returncode == 0, planned.stdout + planned.stderr
+    said = re.search(r"OPSLIB_APPLY=([0-9a-f]{64}) opslib alerts apply (\w+)", planned.stdout)
+    assert said, planned.stdout
+    for wrong in ("true", "0" * 64):
+        tried = opslib("alerts", "apply", said[2], OPSLIB_APPLY=wrong)
+        assert tried.returncode == 3 and "full hash" in tried.stderr
+    assert status(live, "alerts-delivery") == "not there"
+
+
+def seen(plan: Plan, run: Run) -> str:
+    """Look once more how a plan went that was applied."""
+    found = ACTIONS[plan.action].follow(run.environment, plan, results_of(plan) or {})
+    return f"{found.state}: {found.says}"
+
+
+def test_they_are_made_seen_to_act_changed_and_taken_back(run: Run, live: Sandbox, applied: Apply) -> None:
+    plan = deploying.deploy(run)
+    answer = applied(plan)
+    assert answer.verdict == "ok" and answer.facts["stacks"] == "5", answer.sentence
+    assert int(answer.facts["alarms"]) > 140
+    code = live.client("s3").get_object(Bucket="shop-ops-code", Key=plan.steps[0].arguments["Key"])["Body"].read()
+    assert "opslib/alerting/notifier.py" in zipfile.ZipFile(io.BytesIO(code)).namelist()
+    idle = deploying.deploy(run)
+    assert [one.what for one in idle.blocked] == ["something is to be changed"] and not idle.steps and not idle.changes
+
+    tells_what_no_longer_acts(plan, run, live)
+    with_alerts(run, thresholds={"api-cpu-utilization": 71})
+    change = deploying.deploy(run)
+    assert [one.target.partition(" ")[0] for one in change.changes] == [f"alerts-services/{template.logical('sandbox-api-cpu-utilization')}"]  # fmt: skip
+    assert [step.operation for step in change.steps] == ["CreateChangeSet", "ExecuteChangeSet"], "the code is there"
+    assert applied(change).verdict == "ok"
+    assert threshold(live) == 71
+    back = applied(way_back(change))
+    assert back.verdict == "ok" and threshold(live) == 80, back.sentence
+
+    gone = way_back(plan)
+    assert [step.operation for step in gone.steps] == ["DeleteStack"] * 5
+    assert applied(gone).verdict == "ok"
+    assert status(live, "alerts-delivery") == "DELETE_COMPLETE" and not live.client("sns").list_subscriptions()["Subscriptions"]  # fmt: skip
+
+
+def threshold(live: Sandbox) -> float:
+    [alarm] = live.client("cloudwatch").describe_alarms(AlarmNames=["sandbox-api-cpu-utilization"])["MetricAlarms"]
+    return float(alarm["Threshold"])
+
+
+def tells_what_no_longer_acts(plan: Plan, run: Run, live: Sandbox) -> None:
+    """A stack that is complete may tell nobody all the same: each such way is told by its name, and mended here."""
+    assert seen(plan, run).startswith("done")
+    watch, sns, functions = live.client("cloudwatch"), live.client("sns"), live.client("lambda")
+    [alarm] = watch.describe_alarms(AlarmNames=["sandbox-api-cpu-utilization"])["MetricAlarms"]
+    watch.disable_alarm_actions(AlarmNames=[alarm["AlarmName"]])
+    assert seen(plan, run) == "failed: the stacks are complete, and the alarm sandbox-api-cpu-utilization tells nobody"
+    watch.enable_alarm_actions(AlarmNames=[alarm["AlarmName"]])
+    heard = next(one for one in sns.list_subscriptions()["Subscriptions"] if one["TopicArn"].endswith("ops-critical") and one["Endpoint"].endswith("pagerduty"))  # fmt: skip
+    sns.unsubscribe(SubscriptionArn=heard["SubscriptionArn"])
+    assert seen(plan, run) == "failed: the stacks are complete, and ops-notify-pagerduty does not hear ops-critical"
+    sns.subscribe(TopicArn=heard["TopicArn"], Protocol="lambda", Endpoint=heard["Endpoint"])
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as file:
+        file.writestr("opslib/alerting/notifier.py", "def handler(event, context):\n    return None\n")
+    functions.update_function_code(FunctionName="ops-notify-slack", ZipFile=out.getvalue())
+    assert seen(plan, run).startswith("going: ops-notify-slack")
+    archive = live.client("s3").get_object(Bucket="shop-ops-code", Key=plan.steps[0].arguments["Key"])["Body"].read()
+    functions.update_function_code(FunctionName="ops-notify-slack", ZipFile=archive)
+    assert seen(plan, run).startswith("done")
+
+
+def test_a_stack_that_fails_is_told_with_its_reason(run: Run, live: Sandbox, applied: Apply) -> None:
+    """An alarm of that name stands already: CloudFormation says so, rolls back, and what comes after is not tried."""
+    name = "sandbox-alerting-slack-failed"
+    watched = {"Namespace": "Test", "MetricName": "Other", "Statistic": "Sum", "Period": 60, "EvaluationPeriods": 1}
+    live.client("cloudwatch").put_metric_alarm(AlarmName=name, Threshold=1, ComparisonOperator="LessThanThreshold", **watched)  # fmt: skip
+    plan = deploying.deploy(run)
+    answer = applied(plan)
+    assert answer.verdict == "critical" and name in answer.sentence and "the next was not tried" in answer.sentence
+    assert status(live, "alerts-services") in {"not there", "DELETE_COMPLETE"}
+    live.client("cloudwatch").delete_alarms(AlarmNames=[name])
+    assert applied(deploying.deploy(run)).verdict == "ok"
+
+
+def test_a_right_that_is_missing_changes_nothing(run: Run, live: Sandbox) -> None:
+    live.fault(service="s3", operation="HeadBucket", kind="access-denied")
+    with pytest.raises(OpsError, match=r"HeadBucket (was denied|failed: 403)"):
+        deploying.deploy(run)
