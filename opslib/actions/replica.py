@@ -41,6 +41,7 @@ def route_reads(run: Run, *, to: str = "replica", way: str = "switch") -> Plan:
 
 def _proposed(run: Run, to: str, way: str, planned: dict[str, Any]) -> Plan:
     environment, back = run.environment, to == PRIMARY
+    reading, seen = health.reading(environment)
     replica = _database(environment).replicas[0]
     callers = (
         ", ".join(name for name, called in environment.services.calls.items() if "replica" in called)
@@ -53,8 +54,9 @@ def _proposed(run: Run, to: str, way: str, planned: dict[str, Any]) -> Plan:
         changes=(Change(target, planned.pop("now"), planned.pop("proposed"), planned["undo_draft"].says, impact),),
         conditions=(*planned.pop("conditions"), *(health.conditions(environment, replica) if not back else ())),
         limits=(*planned.pop("limits"), "the replica is not promoted: promotion cannot be taken back, and is no first aid for reads",
+                *(() if reading is not None else (f"{seen}; the outcome will be said as unknown",)),
                 *(() if back else ("put it back when the primary has room again: opslib open route-reads-to-replica -p to=primary",))),
-        **planned, parameters={"to": to, "way": way},
+        **planned, parameters={"to": to, "way": way, "reading": reading},
     )  # fmt: skip
 
 
@@ -78,8 +80,8 @@ def _by_switch(environment: Environment, database: Database, to: str) -> dict[st
         "target": name, "now": f"{stands}, version {told['Version']}", "proposed": to, "before": _switch(told), "steps": (_put(name, to, address),),
         "conditions": (Condition("the switch is a plain word", told["Type"], plain), Condition("it stands elsewhere", stands, stands != to)),
         "limits": ("it works when the application reads its switch: at once, at its next look, or at its next start (opslib open restart-service)",),
-        "verification": Verification("The parameter is read again; then the sessions of both databases are counted.",
-                                     f"aws ssm get-parameter --name {name} --region {region}", 5.0, 120.0),
+        "verification": Verification("The parameter is read again; then the sessions of others on the replica are counted until they are more than now, or fewer when going back.",
+                                     f"aws ssm get-parameter --name {name} --region {region}", 10.0, 300.0),
         "undo_draft": Undo(f"set {name} to {stands} again", "route-reads", back) if plain else Undo("its value is not plain text"),
     }  # fmt: skip
 
@@ -115,8 +117,8 @@ def _by_dns(environment: Environment, database: Database, to: str) -> dict[str, 
             Condition("names are asked again soon", f"TTL {longest} s", longest <= 300),
         ),
         "limits": (f"pools keep their connections: only new ones go elsewhere, at the earliest {longest} s after the change",),
-        "verification": Verification("Until Route 53 says INSYNC; the weights are read again; then the sessions of both databases are counted.",
-                                     f"aws route53 list-resource-record-sets --hosted-zone-id {zone} --start-record-name {name} --max-items 4", 10.0, 300.0),
+        "verification": Verification("Until Route 53 says INSYNC; the weights are read again; then the sessions of others on the replica are counted until they are more than now, or fewer when going back.",
+                                     f"aws route53 list-resource-record-sets --hosted-zone-id {zone} --start-record-name {name} --max-items 4", 10.0, 600.0),
         "undo_draft": Undo(f"put the weights back: {_weights(records)}", "route-reads", (_change(zone, records),)),
     }  # fmt: skip
 
@@ -191,8 +193,18 @@ def _follow(environment: Environment, plan: Plan, kept: Kept) -> Progress:
         said = f"Route 53 says INSYNC, weights {', '.join(f'{one[0]} {one[1]}' for one in found['records'])}"
     if found != wanted:
         return Progress("failed", f"{said}: somebody else changed it meanwhile")
-    sessions = health.sessions(environment)
-    return Progress("done", f"{said}; sessions: {sessions}", {"sessions": sessions})
+    return _moved(environment, plan, said)
+
+
+def _moved(environment: Environment, plan: Plan, said: str) -> Progress:
+    """A word that was written is no read that moved: the sessions on the replica are the evidence."""
+    (now, seen), before = health.reading(environment), plan.parameters["reading"]
+    evidence = {"sessions": health.sessions(environment)}
+    if before is None or environment.database is None or not environment.database.replica_host:
+        return Progress("unknown", f"{said}; {seen}: whether reads moved is not known", evidence)
+    back = plan.parameters["to"] == PRIMARY
+    moved = now is not None and (now < before or now == 0 if back else now > before)
+    return Progress("done" if moved else "going", f"{said}; {seen}, {before} before", evidence)
 
 
 def _undo(run: Run, plan: Plan, kept: Kept) -> Plan:

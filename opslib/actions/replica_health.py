@@ -47,6 +47,18 @@ def sessions(environment: Environment) -> str:
     return ", ".join(said)
 
 
+def reading(environment: Environment) -> tuple[int | None, str]:
+    """Return how many sessions of others the replica has, None when it cannot be asked, and how that is said."""
+    if not (environment.database and environment.database.replica_host):
+        return None, "no `replica_host` is configured: who reads there is not seen"
+    try:
+        found = postgres.activity(environment, replica=True)
+    except OpsError as error:
+        return None, f"the replica was not asked: {error.what}"
+    count = int((found["user"] != environment.database.user).sum())
+    return count, f"{count} sessions of others on the replica"
+
+
 def _lag(environment: Environment) -> Condition:
     """By the positions in the log where both can be asked; ReplicaLag alone tells up to 5 minutes while nobody writes."""
     measured = _latest(environment, "ReplicaLag")

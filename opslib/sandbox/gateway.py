@@ -7,7 +7,7 @@ import importlib
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,14 @@ from opslib.sandbox.backend import Message, Receive, Send
 from opslib.sandbox.clock import Clock
 from opslib.sandbox.delivery import install
 from opslib.sandbox.delivery.ground import Ground
+from opslib.sandbox.dns import Dns
 from opslib.sandbox.faults import Fault, Faults, error_for
 from opslib.sandbox.frontend_builds import Builds
 from opslib.sandbox.listener import Listener, config_for
 from opslib.sandbox.metric_filters import MetricFilters
 from opslib.sandbox.operations import Operation
 from opslib.sandbox.protocol import Call, Request, Response, identify, parse, serialise
+from opslib.sandbox.readers import EVERY, Connect, Readers
 from opslib.sandbox.recording import CallRecord, Recording
 from opslib.sandbox.service_errors import NotModelled, ServiceError
 from opslib.sandbox.services import GLOBAL, HOME, Services
@@ -62,6 +64,7 @@ class Gateway:
         self.hang_up: Callable[[tuple[str, int]], None] = lambda client: None
         self.sinks = StandIns(clock.now, messages)
         self.site = Site(lambda: services.home.state.part(Builds), clock.now)
+        self.readers: Readers | None = None
         self.stack = ShopStack(clock, wanted=bool(services.home.logs.groups))
         self._ministack: backend.App | None = None
         self._request_number = 0
@@ -73,6 +76,12 @@ class Gateway:
         if self._ministack is None:
             self._ministack = backend.load_ministack()
         return self._ministack
+
+    def follow_reads(self, places: Mapping[str, Connect]) -> None:
+        """Let the application read where its switch and its DNS name say, on these databases."""
+        home = self.services.home
+        self.readers = Readers(places, lambda: self.services.region(GLOBAL).state.part(Dns), home.metrics)
+        self.agenda.every(EVERY, self.readers.look)
 
     async def introduce(self) -> None:
         """Tell ministack of the log groups of the life, on which filters hang, and of the shop's alarms."""
@@ -182,6 +191,8 @@ class Gateway:
         answer = await backend.ask(self.ministack, scope, request, receive)
         if call and backend.does_not_know(call, answer):
             return self._error(call, NotModelled(call.service, call.operation))
+        if self.readers and call and call.name == "ssm:PutParameter" and answer.status == 200:
+            self.readers.told(request.content)
         return answer, ""
 
     async def _keep_secrets(self, region: str) -> None:

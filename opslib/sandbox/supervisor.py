@@ -161,7 +161,20 @@ class Supervisor:
         for name, database in ((postgres_replica.PRIMARY, server), (postgres_replica.NAME, replica)):
             if database:
                 cut[name] = partial(cut_sessions, database, passwords[SUPERUSER])
+        if replica and self.clock == "running":
+            app.follow_reads(
+                {
+                    postgres_replica.PRIMARY: partial(_reads, server, passwords),
+                    postgres_replica.NAME: partial(_reads, replica, passwords),
+                }
+            )
         asyncio.run(until_stopped())
+
+
+def _reads(server: Postgres, passwords: dict[str, str]) -> Any:
+    connection = server.connect(live_sessions.OWNER, passwords[live_sessions.OWNER])
+    connection.execute("SELECT set_config('application_name', 'api', false)")
+    return connection
 
 
 def _watch(server: Postgres, orderly: threading.Event, ended: Callable[[], object]) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
+from opslib import aws
 from opslib.actions import replica, replica_health
 from opslib.config import Environment
 from opslib.errors import ConfigError, ParameterError, Refused
@@ -39,12 +41,36 @@ def test_the_switch_is_set_read_back_and_put_back(run: Run, live: Sandbox, appli
     assert "behind by the positions in the log" in str(plan.conditions)
     answer = applied(plan)
     assert answer.verdict == "ok" and f"{SWITCH} is replica, version 2" in answer.sentence, answer.sentence
+    assert "4 sessions of others on the replica, 0 before" in answer.sentence
     assert "primary " in answer.facts["sessions"] and "replica " in answer.facts["sessions"]
     assert "not seen" not in answer.facts["sessions"] and switch(live) == "replica"
     assert blocked(run) == ["it stands elsewhere"]
-    assert applied(plan.undo()).verdict == "ok" and switch(live) == "primary"
+    counted = live.client("cloudwatch").get_metric_statistics(
+        Namespace="AWS/RDS", MetricName="DatabaseConnections", Period=60, Statistics=["Maximum"],
+        Dimensions=[{"Name": "DBInstanceIdentifier", "Value": "shop-db-replica-1"}],
+        StartTime=aws.now(run.environment) - timedelta(minutes=5), EndTime=aws.now(run.environment) + timedelta(minutes=1),
+    )["Datapoints"]  # fmt: skip
+    assert max(one["Maximum"] for one in counted) > 30  # 12 of others, and 24 that came
+    back = applied(plan.undo())
+    assert back.verdict == "ok" and switch(live) == "primary" and "0 sessions of others" in back.sentence
     with pytest.raises(Refused, match="somebody has changed it"):
         plan.undo()
+
+
+def test_a_switch_that_nobody_follows_is_no_success(run: Run, live: Sandbox, applied: Callable[..., Result]) -> None:
+    moved = changed(run.environment, read_switch="/shop/prod/somebody-elses")
+    live.client("ssm").put_parameter(Name="/shop/prod/somebody-elses", Value="primary", Type="String", Overwrite=True)
+    answer = applied(replica.route_reads(replace(run, environment=moved)))
+    assert answer.verdict == "unknown" and "0 sessions of others on the replica, 0 before" in answer.sentence
+
+
+def test_without_a_way_to_the_replica_the_plan_says_that_its_end_is_not_seen(
+    run: Run, live: Sandbox, applied: Callable[..., Result]
+) -> None:
+    plan = replica.route_reads(
+        replace(run, environment=changed(run.environment, replica_host="")), to="replica", way="dns"
+    )
+    assert plan.parameters["reading"] is None and "said as unknown" in str(plan.limits)
 
 
 def test_somebody_elses_change_is_another_state(run: Run, live: Sandbox, applied: Callable[..., Result]) -> None:
@@ -61,7 +87,8 @@ def test_the_weights_are_followed_until_they_are_everywhere(
     assert not plan.blocked and "primary 0, replica 100" in plan.changes[0].proposed
     asked: list[str] = []
     answer = applied(plan, lambda: asked.append("looked while PENDING"))
-    assert answer.verdict == "ok" and "INSYNC, weights primary 0, replica 100" in answer.sentence and asked
+    assert answer.verdict == "ok" and asked, answer.sentence
+    assert "INSYNC, weights primary 0, replica 100" in answer.sentence
     assert blocked(run, way="dns") == ["they are other weights"]
     assert applied(plan.undo()).verdict == "ok"
     assert "primary 100, replica 0" in replica.route_reads(run, way="dns").changes[0].now
