@@ -24,6 +24,7 @@ def operations(service: str) -> dict[str, str]:
     return dict(client.meta.method_to_api_mapping)
 
 
+@cache
 def called() -> dict[str, set[str]]:
     """Return `service:Operation` with the modules that name it.
 

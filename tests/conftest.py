@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from tests import warm_sandboxes
 from tests.warm_sandboxes import SHARED
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each process that a test starts would compile opslib anew
+sys.dont_write_bytecode = False  # and each worker every test file
 
 # Files of more than 20 s, longest first. A file is a worker's (--dist loadfile), and xdist would begin with those of
 # most tests: the long ones of a single test came last, and the other worker stood idle meanwhile.
@@ -53,6 +55,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         for directory in filter(Path.is_dir, shared.iterdir()):
             stop(directory)
         shutil.rmtree(shared, ignore_errors=True)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Have a worker more than cores: a quarter of the time a test waits, for a deadline, a browser or a server."""
+    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(trylast=True)
