@@ -56,17 +56,24 @@ def as_table(environment: Environment, facts: Mapping[str, Fact], window: Window
     return frames.made(sorted(kept, key=lambda row: row["at"], reverse=True), CHANGES)
 
 
-def suspects(changes: pd.DataFrame, *, component: str, onset: Any, calls: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+def suspects(
+    changes: pd.DataFrame,
+    *,
+    component: str,
+    onset: Any,
+    calls: Mapping[str, Sequence[str]],
+    within: timedelta = LONG_AGO,
+) -> pd.DataFrame:
     """Return the changes that may have caused what began at `onset` in a component, the likeliest first.
 
-    Those of the hour before, and of three minutes after as an onset is not known better; nearer in time and in the
-    call graph is likelier. What began before and ended after was at work when it began.
+    Those of the hour before (`within`), and of three minutes after as an onset is not known better; nearer in time and
+    in the call graph is likelier. What began before and ended after was at work when it began.
     """
     ahead = (onset - changes["at"]).dt.total_seconds()
     ahead = ahead.where((changes["began"] > onset) | (ahead > 0), 0.0)
-    near = changes[(ahead >= -LATE.total_seconds()) & (ahead <= LONG_AGO.total_seconds())]
+    near = changes[(ahead >= -LATE.total_seconds()) & (ahead <= within.total_seconds())]
     distance = near["component"].map(lambda other: _distance(component, str(other), calls))
-    order = (ahead.loc[near.index].abs() / 600 + 2.0 * distance).sort_values(kind="stable")
+    order = (ahead.loc[near.index].abs() / (within.total_seconds() / 6) + 2.0 * distance).sort_values(kind="stable")
     return near.loc[order.index]
 
 

@@ -44,7 +44,7 @@ def report(run: Run) -> Result:
     window = run.window_or("24h")
     earlier = {"last_run": partial(last_run.answer, run, NAME)} if run.folder or run.replayed else {}
     facts = run.facts(deadline_s=DEADLINE_SECONDS, **fetches(run, window), **earlier)
-    run = _as_it_was(run, facts)
+    run = as_it_was(run, facts)
     run.usd += 0.0 if run.replayed else sum(
         float(fact.frame.attrs.get("usd", 0.0)) for name, fact in facts.items() if name.startswith("metrics") and fact.frame is not None
     )  # fmt: skip
@@ -91,7 +91,7 @@ def fetches(run: Run, window: Window) -> dict[str, Callable[[], pd.DataFrame]]:
     }
 
 
-def _as_it_was(run: Run, facts: Mapping[str, Fact]) -> Run:
+def as_it_was(run: Run, facts: Mapping[str, Fact]) -> Run:
     """Return the run with the names of its databases: a record does not keep how to reach them."""
     told = facts["instances"].frame
     if not run.replayed or run.environment.database or told is None or not len(told):
