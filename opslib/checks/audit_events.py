@@ -77,7 +77,7 @@ def events(rows: pd.DataFrame) -> pd.DataFrame:
     refused = matching(frame["outcome"], DENIED) | ((frame["actor_type"] != "user") & (frame["outcome"] == "failure"))
     frame["denied"] = refused & ~frame["login"] & (frame["actor_type"] != "system")
     frame["network"] = [network_of(ip, 24) for ip in frame["ip"]]
-    frame["object"] = (frame["target_type"] + " " + frame["target_id"]).where(frame["target_id"] != "", "")
+    frame["object"] = (frame["target_type"] + " " + frame["target_id"]).where(~frame["target_id"].isin(["", "-"]), "")
     detail = frame["detail"]
     frame["api_key"] = detail.str.extract(KEY, expand=False).fillna("").astype("str")
     frame["exported"] = detail.str.extract(NUMBER, expand=False).fillna("0").astype("int64")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from opslib.checks.audit_events import Suspicion, Trail
 from opslib.checks.audit_story import CRITICAL, PRIVILEGE, WARN
+from opslib.checks.detect_privileges import TAKEN
 from opslib.checks.wording import counted, listed
 
 if TYPE_CHECKING:
@@ -25,12 +26,7 @@ def origins(trail: Trail, limits: Detections) -> Iterator[Suspicion]:
         usual = before[before["hour"] >= trail.events["at"].max() - _days(limits.new_days)]
         strange = rows[(rows["network"] != "") & ~rows["network"].isin(usual["network"])]
         for network, some in strange.groupby("network"):
-            agents = (
-                ""
-                if some["user_agent"].isin(_rest(trail, actor, some)["user_agent"]).all()
-                else ", with a browser not seen today"
-            )
-            said = f"{counted(len(some), 'operation')} from {network}, not in {limits.new_days} days before; usually {listed(sorted(set(before['network'])), 3)}{agents}"
+            said = f"{counted(len(some), 'operation')} from {network}, not in {limits.new_days} days before; usually {listed(sorted(set(before['network'].dropna())), 3)}"
             yield Suspicion(ORIGIN, WARN, actor, said, some, some["at"].iloc[0], str(network))
 
 
@@ -41,7 +37,7 @@ def firsts(trail: Trail, limits: Detections) -> Iterator[Suspicion]:
         for action, some in rows[~rows["action"].isin(usual["action"])].groupby("action"):
             ever = before.loc[before["action"] == action, "hour"]
             last = f"last {ever.max():%Y-%m-%d}" if len(ever) else "never in the history"
-            severity = CRITICAL if PRIVILEGE.search(str(action)) else WARN
+            severity = CRITICAL if PRIVILEGE.search(str(action)) and not TAKEN.search(str(action)) else WARN
             said = f"{action} {counted(len(some), 'time')}, on {_some(some)}; {last}"
             yield Suspicion(FIRST, severity, actor, said, some, some["at"].iloc[0], str(action))
 
@@ -119,11 +115,6 @@ def _usual_slots(before: pd.DataFrame, zone: str, limits: Detections) -> list[in
 
 def _cold_slots() -> list[int]:
     return [day * 24 + hour for day in COLD_DAYS for hour in COLD_HOURS]
-
-
-def _rest(trail: Trail, actor: str, some: pd.DataFrame) -> pd.DataFrame:
-    mine = trail.events[trail.events["actor"] == actor]
-    return mine[~mine.index.isin(some.index)]
 
 
 def _some(rows: pd.DataFrame) -> str:

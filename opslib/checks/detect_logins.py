@@ -62,15 +62,13 @@ def sprays(trail: Trail, limits: Detections) -> Iterator[Suspicion]:
 
 def _spray(one: Any, here: pd.DataFrame) -> Suspicion:
     failed, entered = here[~here["good"]], list(dict.fromkeys(here["actor"][here["good"]]))
-    network, bits = str(one.group).split("/")
-    place = (
-        network
-        if bits in ("32", "128")
-        else f"{counted(failed['ip'].nunique(), 'address').replace('addresss', 'addresses')} of {network}/{bits}"
-    )
+    ips = failed["ip"].unique()
+    who = str(
+        ips[0] if len(ips) == 1 else one.group
+    )  # one address keeps its name, and key, however many accounts it tries
+    place = who if len(ips) == 1 else f"{len(ips):,} addresses of {who}"
     said = f"{counted(len(failed), 'failed login')} on {counted(failed['actor'].nunique(), 'account')} from {place} in {_span(failed)}; "
     said += f"{counted(len(entered), 'account')} opened: {listed(entered, 6)}" if entered else "none opened"
-    who = network if bits in ("32", "128") else f"{network}/{bits}"
     return Suspicion(SPRAY, CRITICAL if entered else WARN, who, said, here, one.reached)
 
 

@@ -88,7 +88,7 @@ def _history(run: Run, look: Window, events: pd.DataFrame, problems: list[str], 
     The cheap detections need only those of who gives rights or does much: mostly nobody, and nothing is asked.
     """
     limits = run.environment.detections
-    counts = events["actor"].value_counts()
+    counts = events.loc[events["actor_type"] != "system", "actor"].value_counts()
     busy = counts.index[counts >= min(limits.access_objects, limits.export_count * 4)]
     exported = events.loc[events["exported"] >= limits.export_rows, "actor"]
     granting = events.loc[audit_events.matching(events["action"], PRIVILEGE), "actor"]

@@ -45,9 +45,9 @@ def findings(run: Run, trail: Trail, found: pd.DataFrame, frames: Mapping[str, p
     shown = found.head(SHOWN)
     zone = run.environment.timezone
     table = pd.DataFrame({
-        "#": range(1, len(shown) + 1), "what": shown["detection"], "severity": shown["severity"], "who": shown["who"],
-        "why": shown["explanation"], "from": shown["origin"].replace("", "–"), f"since ({zone})": over_time.local_times(run, shown["since"]),
-        f"until ({zone})": over_time.local_times(run, shown["until"]), "rows": shown["count"], FLAG: shown["severity"] == CRITICAL,
+        "#": range(1, len(shown) + 1), "what": shown["detection"], "who": shown["who"], "why": shown["explanation"],
+        f"when ({zone})": over_time.local_times(run, shown["since"]) + "–" + over_time.local_times(run, shown["until"]).str[6:],
+        "rows": shown["count"], "severity": shown["severity"], "from": shown["origin"].replace("", "–"), FLAG: shown["severity"] == CRITICAL,
     })  # fmt: skip
     table.attrs.update(rows=SHOWN, total=len(found))
     kinds = [f"{count} × {name}" for name, count in found["detection"].value_counts(sort=False).items()]
@@ -67,8 +67,9 @@ def behind(run: Run, trail: Trail, found: pd.DataFrame, frames: Mapping[str, pd.
     """Show the last rows of each finding, numbered as the findings are."""
     import pandas as pd
 
+    each = min(EACH, ROWS // max(1, min(len(found), SHOWN)))
     parts = [
-        trail.events.loc[one.rows[-EACH:]].assign(number=place)
+        trail.events.loc[one.rows[-each:]].assign(number=place)
         for place, one in enumerate(found.head(SHOWN).itertuples(), 1)
     ]
     if not parts:
@@ -82,7 +83,7 @@ def behind(run: Run, trail: Trail, found: pd.DataFrame, frames: Mapping[str, pd.
     }).reset_index(drop=True)  # fmt: skip
     table.attrs.update(rows=ROWS, total=len(table))
     sentence = (
-        f"Of each finding the last {EACH} rows at most; `#` is its number above. All of them: the runbook under Next."
+        f"Of each finding the last {each} rows at most; `#` is its number above. All of them: the runbook under Next."
     )
     return Result(
         "rows", PARTS["rows"], Verdict.OK, sentence, table=table.head(ROWS), sources=sources(run, trail, frames)

@@ -12,9 +12,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pandas as pd
+
+from opslib.checks import audit_events
+from opslib.sources.audit import COLUMNS
+
 MORNING = datetime(2026, 11, 5, 1, 10, tzinfo=UTC)  # a Thursday, 10:10 in Japan
 NIGHT = datetime(2026, 11, 4, 17, 40, tzinfo=UTC)  # 02:40 in Japan
 YESTERDAY = datetime(2026, 11, 4, 3, 30, tzinfo=UTC)  # for what takes its time
+FIRST, PLANTED = 1, 50_000_000  # ids: of the first row when all are numbered anew, and of an attack's before that
 Row = dict[str, Any]  # minutes after the start, and what differs from PLAIN
 PLAIN: Row = {
     "actor": "suzuki.misaki", "actor_type": "staff", "action": "order.view", "target_type": "order", "target_id": "880001", "ip": "203.0.113.187",
@@ -33,6 +39,12 @@ class Attack:
     before: list[Row] = field(default_factory=list)
     silent: tuple[float, float] | None = None
     lacks: str = ""
+
+    @property
+    def end(self) -> datetime:
+        """Return when it is over."""
+        last = max([row["after"] for row in self.rows] + [self.silent[1] if self.silent else 0])
+        return self.start + timedelta(minutes=last)
 
     def records(self, first_id: int) -> list[Row]:
         """Return its rows with times and ids."""
@@ -62,12 +74,11 @@ def acts(count: int, minutes: float, make: Callable[[int], Row], *, even: float 
         times = [place * step + dice.uniform(-even, even) * step for place in range(count)]
     else:
         times = sorted([0.0, minutes, *(dice.random() ** 1.5 * minutes for _ in range(count - 2))])
-    return [{"after": after, **make(place)} for place, after in enumerate(times)]
+    return [{**make(place), "after": after} for place, after in enumerate(times)]
 
 
 def _tries(user: int, count: int, minutes: float, good_at: float | None = None) -> list[Row]:
-    tried = acts(count, minutes, lambda _: login(user, 0) | {"ip": "198.18.7.21"})
-    rows = [login(user, row["after"]) for row in tried]
+    rows = acts(count, minutes, lambda _: login(user, 0))
     return rows + ([login(user, good_at, good=True)] if good_at is not None else [])
 
 
@@ -98,7 +109,7 @@ def _elsewhere(addresses: int, key: str = "", actor: str = "partner-api") -> Cal
     return lambda place: {"actor": actor, "actor_type": kind, "ip": f"198.51.{100 + place % addresses}.9", "detail": detail, "target_id": str(_scattered(place))}  # fmt: skip
 
 
-def _work(actor: str, days: int, **more: Any) -> list[Row]:
+def work(actor: str, days: int, **more: Any) -> list[Row]:
     """Return an ordinary past: a few things an hour in the morning, on so many working days."""
     rows = []
     for day in range(1, days + 1):
@@ -184,3 +195,38 @@ NEAR_MISSES = [
     Attack("office, home and a phone", "many addresses for one key", acts(9, 50, _elsewhere(3, actor="sato.kenichi"))),
     Attack("many addresses over a day", "many addresses for one key", [{"after": 170.0 * place, **_elsewhere(8, key="key-7f21")(place)} for place in range(8)], YESTERDAY),
 ]  # fmt: skip
+
+
+def over(
+    attack: Attack, table: pd.DataFrame, lines: pd.DataFrame, history: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Return table, lines and habits by hour with an attack laid over them, numbered anew in the order of time."""
+    every = pd.concat(
+        [table, pd.DataFrame(attack.records(PLANTED), columns=list(table.columns))] if attack.rows else [table]
+    )
+    if attack.silent:
+        first, last = (attack.start + timedelta(minutes=after) for after in attack.silent)
+        every = every[(every["at"] < first) | (every["at"] >= last)]
+    every = every.sort_values(["at", "id"], kind="stable", ignore_index=True)
+    planted = every["id"] >= PLANTED
+    numbers = pd.Series(range(FIRST, FIRST + len(every)), index=every["id"])
+    every["id"] = numbers.to_numpy()
+    left = lines[lines["id"].isin(numbers.index)].assign(id=lambda frame: frame["id"].map(numbers))
+    told = pd.concat([left, every[planted]], ignore_index=True).sort_values("at", kind="stable", ignore_index=True)
+    if attack.lacks in ("table", "both"):
+        every = every[~planted]
+    if attack.lacks in ("log", "both"):
+        told = left
+    return every.reset_index(drop=True), told, pd.concat([history, by_hour(attack.earlier(1))], ignore_index=True)
+
+
+def by_hour(rows: list[Row]) -> pd.DataFrame:
+    """Return rows of the weeks before as queries/audit_history.sql does."""
+    if not rows:
+        return pd.DataFrame()
+    frame = audit_events.events(pd.DataFrame(rows)[list(COLUMNS)])
+    frame["hour"] = frame["at"].dt.floor("h")
+    grouped = frame.groupby(["actor", "action", "network", "hour"])
+    return grouped.agg(
+        rows=("id", "size"), targets=("target_id", "nunique"), exported=("exported", "sum")
+    ).reset_index()

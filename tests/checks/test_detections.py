@@ -15,11 +15,23 @@ from opslib.config_detections import Detections
 from opslib.errors import ConfigError
 from opslib.sources.audit import COLUMNS
 from opslib.window import Window
-from tests.checks.planted_attacks import ATTACKS, MORNING, NEAR_MISSES, YESTERDAY, Attack, _work, acts, login
+from tests.checks.planted_attacks import (
+    ATTACKS,
+    FIRST,
+    MORNING,
+    NEAR_MISSES,
+    PLANTED,
+    YESTERDAY,
+    Attack,
+    acts,
+    by_hour,
+    login,
+    over,
+    work,
+)
 
 ZONE = ZoneInfo("Asia/Tokyo")
 DAYS = Window(YESTERDAY - timedelta(hours=12), MORNING + timedelta(hours=5), ZONE)
-FIRST, PLANTED = 1000, 500_000
 STAFF = {"suzuki.misaki": "203.0.113.187", "tanaka.yui": "203.0.113.33", "watanabe.aoi": "203.0.113.214", "sato.kenichi": "203.0.113.36", "ito.daisuke": "198.51.100.140"}  # fmt: skip
 
 
@@ -33,32 +45,11 @@ def trail(attack: Attack) -> Trail:
         DAYS.start,
     )
     calm = replace(calm, rows=[row | {"after": minutes * place / 900} for place, row in enumerate(calm.rows)])
-    rows = calm.records(FIRST)
-    if attack.silent:
-        start, end = (attack.start + timedelta(minutes=after) for after in attack.silent)
-        rows = [row for row in rows if not start <= row["at"] < end]
-    table = pd.DataFrame(rows + attack.records(PLANTED)).sort_values(["at", "id"], ignore_index=True)
-    table["id"] = range(FIRST, FIRST + len(table))
-    lines = table
-    planted = table["request_id"].isin({row["request_id"] for row in attack.records(PLANTED)})
-    if attack.lacks in ("table", "both"):
-        table = table[~planted]
-    if attack.lacks in ("log", "both"):
-        lines = lines[~planted]
-    found, lacking = audit_events.compared(
-        table[list(COLUMNS)], lines[list(COLUMNS)], since=DAYS.start, before=DAYS.end
-    )
-    past = Attack("", "", [row for actor, ip in STAFF.items() for row in _work(actor, 80, ip=ip)], before=attack.before)
-    return Trail(audit_events.events(found), DAYS, history(past.records(1) + past.earlier(1)), missing=lacking)
-
-
-def history(rows: list[dict[str, object]]) -> pd.DataFrame:
-    frame = audit_events.events(pd.DataFrame(rows)[list(COLUMNS)])
-    frame["hour"] = frame["at"].dt.floor("h")
-    grouped = frame.groupby(["actor", "action", "network", "hour"])
-    return grouped.agg(
-        rows=("id", "size"), targets=("target_id", "nunique"), exported=("exported", "sum")
-    ).reset_index()
+    rows = pd.DataFrame(calm.records(FIRST))[list(COLUMNS)]
+    habits = by_hour([row for actor, ip in STAFF.items() for row in Attack("", "", work(actor, 80, ip=ip)).records(1)])
+    table, lines, history = over(attack, rows, rows, habits)
+    found, lacking = audit_events.compared(table, lines, since=DAYS.start, before=DAYS.end)
+    return Trail(audit_events.events(found), DAYS, history, missing=lacking)
 
 
 def judged(attack: Attack, limits: Detections | None = None, **more: bool) -> tuple[pd.DataFrame, Trail]:
