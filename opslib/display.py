@@ -37,6 +37,9 @@ HEADINGS = {
     "alarms-on": ("alarms on", "発報中"),
     "failed-runs": ("failed runs", "失敗ジョブ"),
     "last-run": ("since the last run", "前回から"),
+    "new": ("New", "新規"),
+    "still": ("Still there", "継続"),
+    "gone": ("Gone", "解消"),
 }
 ANSWERS = {
     "critical": ("Yes, now", "はい、今すぐ"),

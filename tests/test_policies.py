@@ -95,5 +95,10 @@ def test_it_is_filled_for_an_environment(sandbox: Sandbox) -> None:
 
 
 def test_what_was_called_in_this_process_was_foreseen() -> None:
-    planned = {action for statement in policies.policy("change")["Statement"] for action in statement["Action"]}
+    planned = {
+        action
+        for name in ("change", "runner")
+        for statement in policies.policy(name)["Statement"]
+        for action in statement["Action"]
+    }
     assert set(aws.calls()) <= set(called()) | planned | OF_TESTS  # steps of plans name AWS's operations, not boto3's

@@ -30,6 +30,9 @@ SIGNS = {
 }  # fmt: skip
 _HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ud800-\udfff\ufeff]")
 _DRILL = re.compile(r"\bDRILL-[0-9a-f]{8}\b")
+REPORT = "ops.report"  # the source under which scheduled runs tell theirs
+_VERDICTS = {"ok": ("OK", "info"), "warn": ("ALARM", "warning"), "critical": ("ALARM", "critical"), "unknown": ("INSUFFICIENT_DATA", "info")}  # fmt: skip
+_LINK = re.compile(r"(https://|http://127\.0\.0\.1:\d+/)[^\s<>|]+", re.ASCII)
 _OF_RESOURCE = {"slow-database": ("instance", "DBInstanceIdentifier"), "failing-service": ("service", "ServiceName")}
 
 
@@ -38,7 +41,7 @@ class Alert:
     """One thing to tell. `state` is ALARM, OK, INSUFFICIENT_DATA or INFO; `key` is the same for trouble and its end."""
 
     id: str
-    kind: str  # alarm, deploy, event, heartbeat, unknown
+    kind: str  # alarm, deploy, event, finding, heartbeat, report, unknown
     title: str
     key: str
     at: datetime
@@ -84,6 +87,8 @@ def _read(body: dict[str, Any], plain: Alert) -> Alert:
         return _alarm(body, plain)
     if body.get("source") == "ops.drill" and body.get("detail-type") == "heartbeat":
         return replace(plain, kind="heartbeat", title=f"heartbeat {plain.topic or 'none'}", state="INFO", severity="info", key="ops.heartbeat")  # fmt: skip
+    if body.get("source") == REPORT:
+        return _report(_dict(body.get("detail")), replace(plain, at=_time(body.get("time"), plain.at)))
     return _event(body, plain) if body.get("detail-type") else plain
 
 
@@ -168,6 +173,18 @@ def _event(body: dict[str, Any], plain: Alert) -> Alert:
         over = "OK" if detail.get("statusCode") == "closed" else "ALARM"
         return replace(alert, state=over, key=f"health:{detail.get('eventArn') or plain.id}")
     return alert
+
+
+def _report(told: dict[str, Any], plain: Alert) -> Alert:
+    """Read what a scheduled run tells: its report, that there is none, or, under a key of its own, what cannot wait."""
+    state, severity = _VERDICTS.get(str(told.get("verdict")), ("ALARM", "error"))
+    links = [(clean(words, 200), str(link)) for words, link in _dict(told.get("links")).items()]
+    return replace(
+        plain, kind="finding" if told.get("key") else "report", title=clean(told.get("title"), 255), state=state, severity=severity,
+        key=str(told.get("key") or plain.key), detail=clean(told.get("says"), 2900), command=clean(told.get("command"), 1400),
+        facts=tuple((clean(name, 60), clean(value, 300)) for name, value in _dict(told.get("facts")).items()),
+        links=tuple((words, link) for words, link in links if _LINK.fullmatch(link)),
+    )  # fmt: skip
 
 
 def clean(value: Any, most: int) -> str:

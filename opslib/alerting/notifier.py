@@ -84,16 +84,18 @@ def slack(alert: Alert) -> dict[str, Any]:
     ]
     mark = "[SANDBOX] " if os.environ.get("ENVIRONMENT") == "sandbox" else ""
     head = clean(f"{mark}{words}: {alert.title}", 150)
-    says, _, more = (alert.detail or "no more is said").partition("\n")
+    says, _, more = (alert.detail or "no more is said").partition("\0" if alert.kind == "report" else "\n")
     says = f"Over: {says}" if alert.kind == "alarm" and alert.state == "OK" else says
     when = f"<!date^{int(alert.at.timestamp())}^{{date_short_pretty}} {{time_secs}}|{utc(alert.at)}>"
-    numbers = [_mrkdwn(f"*{name}*\n{_span(value, 300)}") for name, value in alert.facts if name not in _ABOUT][:8]
+    numbers = [
+        _mrkdwn(f"*{_escaped(name)}*\n{_span(value, 300)}") for name, value in alert.facts if name not in _ABOUT
+    ][:8]
     about = " · ".join([utc(alert.at), alert.severity, *(value for name, value in alert.facts if name in _ABOUT)])
     blocks: list[dict[str, Any]] = [{"type": "section", "text": _plain(says or "…")}]
     blocks.append({"type": "section", "fields": [*numbers, _mrkdwn(f"*when*\n{when}")]})
     if alert.command and alert.state != "OK":
         blocks.append({"type": "section", "text": _mrkdwn(f"*Next*\n```{_escaped_in_code(alert.command, 1500)}```")})
-    blocks += [{"type": "section", "text": _mrkdwn(line)} for line in _lines([f"<{link}|{words}>" for words, link in alert.links])]  # fmt: skip
+    blocks += [{"type": "section", "text": _mrkdwn(line)} for line in _lines([f"<{_escaped(link)}|{_escaped(words)}>" for words, link in alert.links])]  # fmt: skip
     blocks += [{"type": "context", "elements": [_plain(one)]} for one in (about, more) if one]
     attachment = {"color": colour, "fallback": _escaped(head), "blocks": blocks[:50]}
     return {"text": f"*{_escaped(head)}*", "attachments": [attachment]}
@@ -135,8 +137,8 @@ def _escaped(text: str) -> str:
 
 def pagerduty(alert: Alert, key: str) -> tuple[str, dict[str, Any]] | None:
     """Return path and body for Events API v2: trigger, resolve, or the change event of a deploy; None: nobody is told."""
-    if alert.topic == still_on.CALM and alert.kind != "heartbeat" and alert.state != "OK":
-        return None  # it is here for the ends of what was raised because it stayed on
+    if alert.kind == "report" or (alert.topic == still_on.CALM and alert.kind != "heartbeat" and alert.state != "OK"):
+        return None  # it is here for the ends of what was raised because it stayed on; a report is for who reads it
     details = {"detail": alert.detail, "open": alert.command, **dict(alert.facts)}
     links = [{"href": link, "text": words} for words, link in alert.links]
     source = os.environ.get("ENVIRONMENT") or "opslib"

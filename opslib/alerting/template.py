@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from opslib.alerting.alarms import ALERTS, GLOBAL, Alarm, alarms
 from opslib.alerting.delivery import DRILL, TOPICS, delivery, queue, queue_alarm, queue_policy, target
+from opslib.alerting.report_alarms import report_alarms
+from opslib.config import schedules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,7 +37,7 @@ _DEPLOYED = ["SERVICE_DEPLOYMENT_COMPLETED", "SERVICE_DEPLOYMENT_FAILED"]
 
 def templates(environment: Environment) -> dict[str, dict[str, Any]]:
     """Return each template by the name of its stack; raises ConfigError for thresholds of alarms that there are not."""
-    found = alarms(environment)
+    found = [*alarms(environment), *report_alarms(environment, schedules(environment))]
     code = f"opslib/notifier-{hashlib.sha256(archive()).hexdigest()[:16]}.zip"
     home = [alarm for alarm in found if alarm.region == environment.region]
     services = [alarm for alarm in home if alarm.component == "services"]

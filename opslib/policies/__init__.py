@@ -2,7 +2,8 @@
 
 read.json is all that sources ask, change.json what the change role may do and nothing more, operator.json what a person
 needs beside read.json to apply plans: the way into that role, locks, the place of closed incident records, and what a
-plan of the alerts looks at.
+plan of the alerts looks at. runner.json is what a scheduled run needs beside read.json: its lock and memory, its report's
+place, its metric, and its word to people.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def policy(name: str) -> dict[str, Any]:
     """Return a policy as it ships, with names in braces; raises ParameterError for one that does not."""
     file = resources.files(__name__).joinpath(f"{name}.json")
     if not re.fullmatch("[a-z]+", name) or not file.is_file():
-        raise ParameterError(f"there is no policy {name!r}", fix="choose read, change or operator")
+        raise ParameterError(f"there is no policy {name!r}", fix="choose read, change, operator or runner")
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return found
 
@@ -56,7 +57,7 @@ def _known(environment: Environment) -> dict[str, tuple[str, ...]]:
     database = environment.database
     by_token = database.user if database and (database.auth == "iam" or environment.sandbox) else ""
     one = {
-        "account": environment.account, "region": environment.region, "cluster": environment.services.cluster,
+        "environment": environment.name, "report_bucket": environment.report_bucket, "account": environment.account, "region": environment.region, "cluster": environment.services.cluster,
         "app": environment.frontend.app if environment.frontend else "", "distribution": environment.cdn.distribution if environment.cdn else "",
         "database_user": by_token, "branch": environment.frontend.branch if environment.frontend else "", "change_role": environment.change_role,
         "instance": database.instance if database else "", "read_switch": database.read_switch.lstrip("/") if database else "",

@@ -9,9 +9,9 @@ ACCOUNT = "000000000000"
 REGION = "ap-northeast-1"
 GLOBAL = "us-east-1"  # where AWS keeps CloudFront, Route 53 and their certificates
 PROFILE = "opslib-sandbox"
-LOCKS, INCIDENTS = "shop-ops-locks", "shop-ops-incidents"
+LOCKS, INCIDENTS, REPORTS = "shop-ops-locks", "shop-ops-incidents", "shop-ops-reports"
 CODE = {REGION: "shop-ops-code", GLOBAL: "shop-ops-code-us-east-1"}  # Lambda takes code from its own region
-BUCKETS = {LOCKS: REGION, INCIDENTS: REGION, **{name: region for region, name in CODE.items()}}
+BUCKETS = {LOCKS: REGION, INCIDENTS: REGION, REPORTS: REGION, **{name: region for region, name in CODE.items()}}
 LOCKED = {INCIDENTS}  # with Object Lock
 READ_SWITCH = "/shop/prod/reads-from"  # where the application looks up from which database it reads
 READER, WRITER = "ops_reader", "ops_writer"
@@ -142,6 +142,7 @@ def environment(directory: Path, clock: str, postgres_port: int, replica_port: i
         "change_role": f"arn:aws:iam::{ACCOUNT}:role/shop-change",
         "lock_bucket": LOCKS,
         "incident_bucket": INCIDENTS,
+        "report_bucket": REPORTS,
     }
 
 

@@ -26,12 +26,13 @@ class Memory:
     at: datetime | None = None  # the scheduled time that was tried last
     tries: int = 0  # how often; counted before each, so that one that was killed counts
     told: bool = False  # that this time has no report was told
+    why: str = ""  # it has none, when that could not be told
     findings: dict[str, str] = field(default_factory=dict)  # of the last good run: key, text
 
     def as_json(self) -> dict[str, Any]:
         """Return what is kept."""
         times = {name: moment and moment.isoformat() for name, moment in (("covered", self.covered), ("at", self.at))}
-        return {**times, "tries": self.tries, "told": self.told, "findings": self.findings}
+        return {**times, "tries": self.tries, "told": self.told, "why": self.why, "findings": self.findings}
 
 
 def recalled(environment: Environment, name: str) -> Memory:
@@ -63,7 +64,7 @@ def remember(environment: Environment, name: str, memory: Memory) -> None:
 
 def _read(kept: dict[str, Any]) -> Memory:
     covered, at = (datetime.fromisoformat(kept[name]) if kept[name] else None for name in ("covered", "at"))
-    return Memory(covered, at, int(kept["tries"]), bool(kept["told"]), {str(k): str(v) for k, v in kept["findings"].items()})  # fmt: skip
+    return Memory(covered, at, int(kept["tries"]), bool(kept["told"]), str(kept["why"]), {str(k): str(v) for k, v in kept["findings"].items()})  # fmt: skip
 
 
 def _file(environment: Environment, name: str) -> Path:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from opslib import aws, journal, locks
+from opslib import aws, cron, journal, locks
+from opslib.alerting.report_alarms import LATEST, OVERDUE, is_rare
 from opslib.errors import OpsError, Refused
 from opslib.runner import headless, records
 from opslib.runner.batch import LOCKED, NO_REPORT, Outcome
-from opslib.scheduling.agenda import WINDOW, Scheduled, named
+from opslib.scheduling import delivery, telling
+from opslib.scheduling.agenda import WINDOW, Scheduled, agenda, named
 from opslib.scheduling.due import Due, due
 from opslib.scheduling.memory import Memory, recalled, remember
 
@@ -25,7 +28,9 @@ _SPARE = timedelta(minutes=5)  # beside its tries, in which a run delivers
 
 
 class Ended(OpsError):
-    """A signal came between two cells' worth of work: nothing more is begun."""
+    """A signal came while no notebook ran: nothing more is begun."""
+
+    SAID = "ended by "
 
 
 def run_due(environment: Environment, names: tuple[str, ...] = ()) -> Iterator[Outcome]:
@@ -40,8 +45,25 @@ def run_due(environment: Environment, names: tuple[str, ...] = ()) -> Iterator[O
             outcome = _outcome(environment, one)
             if outcome:
                 yield outcome
-            if stopped or (outcome and outcome.summary.get("status") == records.INTERRUPTED):
+            if stopped or (outcome and _was_ended(outcome)):
                 return
+        _say_what_is_overdue(environment)
+
+
+def _say_what_is_overdue(environment: Environment) -> None:
+    """Watch, by whatever runs more often, the reports that come too seldom for an alarm to miss them itself."""
+    for one in agenda(environment):
+        if not is_rare(environment, one.schedule):
+            continue
+        try:
+            covered = recalled(environment, one.schedule.name).covered
+            since = cron.latest(one.schedule.cron, aws.now(environment) - LATEST, environment.zone)
+            overdue = (
+                covered is not None and covered < since
+            )  # before its first run nobody knows when it began to be awaited
+            delivery.measure(environment, OVERDUE, one.schedule.name, float(overdue))
+        except OpsError as error:
+            sys.stderr.write(f"whether {one.schedule.name} is overdue could not be said: {error.text()}\n")
 
 
 def _outcome(environment: Environment, one: Scheduled) -> Outcome | None:
@@ -59,41 +81,58 @@ def _outcome(environment: Environment, one: Scheduled) -> Outcome | None:
 
 
 def _due(environment: Environment, one: Scheduled) -> tuple[Due | None, Memory]:
-    """Return the run that is due and may be tried, and what is remembered."""
+    """Return the run that is due, and what is remembered; none when its tries are over and that was told."""
     memory = recalled(environment, one.schedule.name)
     found = due(one, memory, aws.now(environment), environment.zone)
-    if found and found.at == memory.at and memory.tries > one.schedule.retries:
-        return None, memory  # the next one covers its window, too
-    return found, memory
+    over = found and found.at == memory.at and memory.tries > one.schedule.retries
+    return (None if over and memory.told else found), memory  # the next one covers its window, too
 
 
 def _tried(environment: Environment, one: Scheduled, found: Due, memory: Memory) -> Outcome:
-    """Run until there is a report or no try is left; a signal leaves the rest of the tries to the next call."""
-    begun = memory.tries if found.at == memory.at else 0
-    outcome = Outcome(one.schedule.name, NO_REPORT)
+    """Run until there is a report that was delivered, or no try is left; a signal leaves those to the next call."""
+    name, begun = one.schedule.name, memory.tries if found.at == memory.at else 0
+    outcome = Outcome(name, NO_REPORT, error=memory.why or "its last try ended without a word")
     for number in range(begun + 1, one.schedule.retries + 2):
-        memory = replace(memory, at=found.at, tries=number, told=False)
-        remember(environment, one.schedule.name, memory)  # before: a try that is killed must count
-        outcome = _once(environment, one, found)
+        memory = replace(memory, at=found.at, tries=number, told=False, why="")
+        remember(environment, name, memory)  # before: a try that is killed must count
+        outcome, told = _once(environment, one, found, memory)
         if outcome.exit_code != NO_REPORT:
-            remember(environment, one.schedule.name, replace(memory, covered=found.window.end))
+            remember(environment, name, replace(memory, covered=found.window.end, findings=told))
+            return outcome
+        if _was_ended(outcome):
             break
-        if outcome.summary.get("status") == records.INTERRUPTED:
-            break
+    return _told(environment, one, found, outcome, memory)
+
+
+def _told(environment: Environment, one: Scheduled, found: Due, outcome: Outcome, memory: Memory) -> Outcome:
+    """Tell that there is no report; that it could not be told is remembered, and said on the spot."""
+    try:
+        delivery.publish(environment, "ops-alerts", telling.failure(environment, one, found, outcome, memory.tries))
+        remember(environment, one.schedule.name, replace(memory, told=True))
+    except OpsError as error:
+        with suppress(OpsError):  # the next call tells it then, without the reason
+            remember(environment, one.schedule.name, replace(memory, why=telling.reason(outcome)))
+        return replace(outcome, error=f"{outcome.error}\nnobody was told: {error.text()}".strip())
     return outcome
 
 
-def _once(environment: Environment, one: Scheduled, found: Due) -> Outcome:
+def _was_ended(outcome: Outcome) -> bool:
+    return outcome.summary.get("status") == records.INTERRUPTED or f"{Ended.SAID}SIG" in outcome.error
+
+
+def _once(environment: Environment, one: Scheduled, found: Due, memory: Memory) -> tuple[Outcome, dict[str, str]]:
+    """Run and deliver; a report that reached nobody is none."""
     given = {**one.values, **({WINDOW: found.window.as_parameter()} if one.follows else {})}
-    limit = one.schedule.timeout_s
+    name, limit = one.schedule.name, one.schedule.timeout_s
+    outcome = Outcome(name, NO_REPORT)
     try:
-        job = headless.Job.of(one.runbook, given, env=environment.name)
-        record, summary = job.run(cell_seconds=limit, run_seconds=limit)
-    except Ended:
-        raise
+        record, summary = headless.Job.of(one.runbook, given, env=environment.name).run(cell_seconds=limit, run_seconds=limit)  # fmt: skip
+        outcome = Outcome(name, int(summary["exit_code"]), record, summary)
+        told = {} if outcome.exit_code == NO_REPORT else delivery.deliver(environment, one, found, record, summary, memory)  # fmt: skip
     except OpsError as error:
-        return Outcome(one.schedule.name, NO_REPORT, error=error.text())
-    return Outcome(one.schedule.name, int(summary["exit_code"]), record, summary)
+        said = f"it was made and not delivered: {error.text()}" if outcome.record else error.text()
+        return replace(outcome, exit_code=NO_REPORT, error=said), {}
+    return outcome, told
 
 
 @contextmanager
@@ -121,7 +160,7 @@ def _stoppable() -> Iterator[list[int]]:
 
     def stop(number: int, _: Any) -> None:
         stopped.append(number)
-        raise Ended(f"ended by {signal.Signals(number).name}")
+        raise Ended(f"{Ended.SAID}{signal.Signals(number).name}")
 
     if threading.current_thread() is not threading.main_thread():
         yield stopped

@@ -72,7 +72,7 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> config.Environment
 
 def test_one_machine_remembers_in_a_file(alone: config.Environment, tmp_path: Path) -> None:
     assert recalled(alone, "morning") == Memory()
-    kept = Memory(NOW, NOW - timedelta(minutes=1), 2, True, {"daily:worker": "worker: queue grows · 遅延"})
+    kept = Memory(NOW, NOW - timedelta(minutes=1), 2, True, "", {"daily:worker": "worker: queue grows · 遅延"})
     remember(alone, "morning", kept)
     assert recalled(alone, "morning") == kept
     (file,) = (tmp_path / ".schedules").rglob("*.json")

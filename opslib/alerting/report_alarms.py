@@ -1,0 +1,58 @@
+"""The alarms of dead men: each scheduled report that came says so by a metric, and its silence is an alarm."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from opslib import cron
+from opslib.alerting.alarms import ALERTS, Alarm, metric_alarm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from opslib.config import Environment
+    from opslib.config_sections import Schedule
+
+NAMESPACE, SUCCESS, OVERDUE = "Ops/Reports", "Success", "Overdue"
+_HOUR, _FEW = timedelta(hours=1), timedelta(minutes=5)
+LATEST = timedelta(hours=1)  # after its time, tries and all
+MOST = timedelta(days=7)  # an alarm looks back no further
+
+
+def report_alarms(environment: Environment, schedules: Iterable[Schedule]) -> list[Alarm]:
+    """Return one alarm a schedule, on when its report does not come; it acts on `ops-alerts`."""
+    return [_alarm(environment, schedule) for schedule in schedules]
+
+
+def gap(environment: Environment, schedule: Schedule) -> timedelta:
+    """Return the longest time between two of its reports."""
+    return cron.longest_gap(schedule.cron, environment.zone, since=datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def is_rare(environment: Environment, schedule: Schedule) -> bool:
+    """Tell whether reports come less often than an alarm looks back: then each call of `opslib run --due` says whether one is overdue."""
+    return gap(environment, schedule) + LATEST > MOST
+
+
+def _alarm(environment: Environment, schedule: Schedule) -> Alarm:
+    silent = gap(environment, schedule) + LATEST
+    period = _HOUR if silent > timedelta(days=1) or gap(environment, schedule) >= _HOUR else _FEW
+    count = math.ceil(silent / period) + 1  # the period under way has no datapoint yet
+    say = f"No report {schedule.name} for {_words(count * period)}: nobody looks. Look why: opslib run --due {schedule.name}"
+    row = {
+        "ns": NAMESPACE, "metric": SUCCESS, "stat": "Sum", "period": int(period.total_seconds()), "op": "<", "threshold": 1, "m": count, "n": count,
+        "missing": "breaching", "component": "reports", "severity": "error", "runbook": schedule.notebook.removesuffix(".ipynb"), "say": say,
+    }  # fmt: skip
+    if is_rare(environment, schedule):
+        row |= {"metric": OVERDUE, "stat": "Maximum", "period": 3600, "op": ">=", "m": 1, "n": 24, "missing": "notBreaching", "say": f"Report {schedule.name} is overdue: nobody looks."}  # fmt: skip
+    name = f"{environment.name}-report-{schedule.name}"
+    dimensions = {"Environment": environment.name, "Report": schedule.name}
+    properties = metric_alarm(name, row, dimensions, environment.name, ALERTS)
+    return Alarm(name, environment.region, "reports", "error", properties, row)
+
+
+def _words(span: timedelta) -> str:
+    hours = span.total_seconds() / 3600
+    return f"{hours:.0f} h" if hours >= 2 else f"{hours * 60:.0f} min"

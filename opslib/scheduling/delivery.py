@@ -1,0 +1,103 @@
+"""Bring a scheduled run to people: the record to S3, the words through the topics of alerts, the metric that a dead man's alarm watches.
+
+The runner holds no secret of Slack's: it publishes, and the notifier, its queues and their alarms do the rest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from opslib import aws
+from opslib.alerting.messages import REPORT
+from opslib.alerting.report_alarms import NAMESPACE, SUCCESS
+from opslib.errors import RecordError
+from opslib.runner import records
+from opslib.scheduling import telling
+
+if TYPE_CHECKING:
+    from opslib.config import Environment
+    from opslib.scheduling.agenda import Scheduled
+    from opslib.scheduling.due import Due
+    from opslib.scheduling.memory import Memory
+
+LINK = timedelta(days=7)  # S3 signs for no longer
+_SESSION = "or when the session that signed it ends, if that is sooner: how long it lasts is not known here"
+_TYPES = {".html": "text/html; charset=utf-8", ".json": "application/json", ".ipynb": "application/x-ipynb+json"}
+
+
+def deliver(environment: Environment, one: Scheduled, found: Due, record: Path, summary: dict[str, Any], memory: Memory) -> dict[str, str]:  # fmt: skip
+    """Deliver a report and return its findings by key; what was critical and is new goes to `ops-critical`, each by itself.
+
+    Raises SourceError, or RecordError when the record cannot be read: then it is not delivered, and no metric says so.
+    """
+    listed = telling.findings(summary)
+    now = {finding["key"]: finding["text"] for finding in listed}
+    link = _kept(environment, record) if "s3" in one.schedule.deliver else None
+    for finding in listed:
+        if finding["severity"] == "critical" and finding["key"] not in memory.findings:
+            publish(environment, "ops-critical", telling.critical(environment, one, found, finding))
+    changes = telling.changed(now, memory.findings)
+    news = changes["new"] or changes["gone"] or found.covers or summary["verdict"] == "unknown"
+    if "slack" in one.schedule.deliver and (news or not one.schedule.quiet):
+        publish(environment, "ops-alerts", telling.report(environment, one, found, summary, changes, link))
+    measure(environment, SUCCESS, one.schedule.name, 1)
+    return now
+
+
+def publish(environment: Environment, topic: str, told: telling.Told) -> None:
+    """Say something through a topic of alerts (sns:Publish); raises SourceError."""
+    arn = f"arn:aws:sns:{environment.region}:{environment.account}:{topic}"
+    body = {"source": REPORT, "detail-type": "report", "time": aws.now(environment).isoformat(), "detail": told}
+    aws.ask(environment, "sns", "publish", TopicArn=arn, Message=json.dumps(body, ensure_ascii=False))
+
+
+def measure(environment: Environment, name: str, report: str, value: float) -> None:
+    """Write a metric of a report (cloudwatch:PutMetricData); raises SourceError."""
+    dimensions = [{"Name": "Environment", "Value": environment.name}, {"Name": "Report", "Value": report}]
+    point = {"MetricName": name, "Dimensions": dimensions, "Timestamp": aws.now(environment), "Value": value}
+    aws.ask(environment, "cloudwatch", "put_metric_data", Namespace=NAMESPACE, MetricData=[point])
+
+
+def _kept(environment: Environment, record: Path) -> tuple[str, str]:
+    """Put the record into `report_bucket` (s3:PutObject), its page last, and return the link to it and its words."""
+    folder = f"opslib/reports/{record.relative_to(records.reports()).as_posix()}"
+    names = [file.relative_to(record).as_posix() for file in sorted(record.rglob("*")) if file.is_file()]
+    for name in sorted(names, key=lambda name: name == records.PAGE):
+        try:
+            body = (record / name).read_bytes()
+        except OSError as error:
+            raise RecordError(f"{record / name} cannot be read", why=str(error)) from None
+        kind = _TYPES.get(Path(name).suffix, "text/plain; charset=utf-8")
+        aws.ask(environment, "s3", "put_object", Bucket=environment.report_bucket, Key=f"{folder}/{name}", Body=body, ContentType=kind)  # fmt: skip
+    return _link(environment, f"{folder}/{records.PAGE}")
+
+
+def _link(environment: Environment, key: str) -> tuple[str, str]:
+    """Return a link and how long it holds: by the address at which people read the bucket, else a signed one (s3:GetObject)."""
+    if environment.report_base_url:
+        return f"{environment.report_base_url.rstrip('/')}/{quote(key)}", "Report"
+    signed = aws.client(environment, "s3").generate_presigned_url
+    asked = {"Bucket": environment.report_bucket, "Key": key}
+    link = signed("get_object", Params=asked, ExpiresIn=int(LINK.total_seconds()))
+    return link, f"Report (link ends {_expiry(environment)})"
+
+
+def _expiry(environment: Environment) -> str:
+    """Return when a signed link ends: with the session that signed it, long before the seven days that were asked for."""
+    credentials = aws.session(environment).get_credentials()
+    now, latest = aws.now(environment), aws.now(environment) + LINK
+    left: Callable[[], float] | None = getattr(
+        credentials, "_seconds_remaining", None
+    )  # of those that renew themselves
+    if left is not None:
+        return f"{_shown(min(latest, now + timedelta(seconds=left())), environment)}, with the session that signed it"
+    return f"{_shown(latest, environment)}, {_SESSION}" if credentials.token else _shown(latest, environment)
+
+
+def _shown(moment: datetime, environment: Environment) -> str:
+    return f"{moment.astimezone(environment.zone):%Y-%m-%d %H:%M %Z}"
