@@ -16,8 +16,8 @@ RENAMED = {
     "s3:ListObjectVersions": "s3:ListBucketVersions", "s3:ListObjectsV2": "s3:ListBucket", "s3:HeadObject": "s3:GetObject", "s3:HeadBucket": "s3:ListBucket",
 }  # fmt: skip
 # The doctor tries only what a runbook reaches; locks, closed incidents and the alerts' stacks are for whoever may change;
-# the notifier has a role of its own.
-ELSEWHERE = ("doctor/probes.py", "locks.py", "incidents/", "actions/alert_stacks.py", "alerting/deploying.py", "alerting/notifier.py")  # fmt: skip
+# what schedules know is a scheduled run's; the notifier has a role of its own.
+ELSEWHERE = ("doctor/probes.py", "locks.py", "incidents/", "scheduling/", "actions/alert_stacks.py", "alerting/deploying.py", "alerting/notifier.py")  # fmt: skip
 BESIDE = {"rds-db:connect"}  # no API call: the database session of the reader, whose grants are PostgreSQL's
 OF_TESTS = {"cloudwatch:GetMetricStatistics", "ssm:AddTagsToResource"}  # to compare with; a step of a plan made there
 STATEMENTS = policies.policy("read")["Statement"]
