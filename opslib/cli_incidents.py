@@ -139,12 +139,14 @@ def close(incident: str, incomplete: bool, env: str) -> None:
     click.echo(
         f"{click.style(found.id, bold=True)}  closed\nrecord    {near(page)}\njapanese  {near(page.with_name('record.ja.html'))}"
     )
-    if exported:
+    if "head" in exported:
+        click.echo(f"head      posted to {exported['head']}")
+    if "objects" in exported:
         last = exported["objects"][closing.MANIFEST]["version"]
         click.echo(f"export    s3://{exported['bucket']}, locked until {exported['until']}; manifest version {last}")
-    else:
+    elif "head" not in exported:
         click.echo(
-            "export    none: no incident_bucket is configured; whoever can write this folder can rewrite the record"
+            "export    none: neither incident_bucket nor incident_log_group is configured; whoever can write this folder can rewrite the record"
         )
 
 

@@ -68,6 +68,7 @@ class Environment(Strict):
     change_role: str = ""  # ARN of the role that applies plans; empty: the role that reads
     lock_bucket: str = ""  # where plans of several machines exclude each other
     incident_bucket: str = ""  # where closed incident records go
+    incident_log_group: str = ""  # where the head of a closed incident's journal is posted, with or without a bucket
     report_bucket: str = ""  # where the pages of scheduled reports go
     report_base_url: Annotated[str, Field(pattern=r"\A(https://[^\s?#]+)?\z")] = (
         ""  # where people read that bucket; empty: by links that end

@@ -11,7 +11,7 @@ from opslib import aws, files, journal, open_incidents
 from opslib.applying import unsettled
 from opslib.config import Environment
 from opslib.errors import ParameterError
-from opslib.incidents import report, report_ja, store
+from opslib.incidents import anchor, report, report_ja, store
 from opslib.incidents.document import html, markdown
 from opslib.incidents.store import Incident, sha256
 from opslib.journal import NAME, Journal
@@ -30,7 +30,7 @@ def draw(incident: Incident) -> Path:
 
 
 def close(environment: Environment, incident: Incident, *, incomplete: bool = False) -> tuple[Path, dict[str, Any]]:
-    """Close an incident and return record.html and what the export left: version ids, or an empty dict without a bucket.
+    """Close an incident and return record.html and what the export left: version ids, where the head was posted, or neither.
 
     Raises ParameterError when the record does not say yet what it must, unless `incomplete`; the record then says so.
     """
@@ -49,7 +49,9 @@ def close(environment: Environment, incident: Incident, *, incomplete: bool = Fa
     used = open_incidents.home(environment.name) / open_incidents.USED
     if used.is_file() and used.read_text(encoding="utf-8").strip() == incident.id:
         used.unlink()
-    return page, export(environment, closed)
+    exported = export(environment, closed)
+    posted = anchor.post(environment, closed.id, _head(closed))
+    return page, exported | ({"head": posted} if posted else {})
 
 
 def export(environment: Environment, incident: Incident) -> dict[str, Any]:
@@ -75,14 +77,20 @@ def export(environment: Environment, incident: Incident) -> dict[str, Any]:
 
 def verify(environment: Environment, incident: Incident) -> tuple[list[str], list[str]]:
     """Return what is wrong with a record (edits, deletions, a cut tail, additions), and what it was held against."""
-    against, manifest = ["the chain of its journal"], None
+    against, manifest, changed = ["the chain of its journal"], None, list[str]()
     if not incident.is_open:
         manifest, where = _true_manifest(environment, incident)
         against.append(where)
+        changed, head = (
+            anchor.differences(environment, incident.id, _head(incident))
+            if environment.incident_log_group
+            else ([], "")
+        )
+        against += [head] if head else []
         if manifest is None:
             return [f"{MANIFEST} is missing or cannot be read"], against
     chain = Journal(incident.folder / NAME).problems(head=manifest["head"] if manifest else None)
-    problems = [f"{NAME}: {one}" for one in chain]
+    problems = [*changed, *(f"{NAME}: {one}" for one in chain)]
     known = manifest["files"] if manifest else _noted(incident)
     problems += [f"{name} is missing" for name in known if not (incident.folder / name).is_file()]
     problems += [f"{name} was changed" for name, told in known.items() if _differs(incident.folder / name, told)]
@@ -110,6 +118,11 @@ def _true_manifest(environment: Environment, incident: Incident) -> tuple[dict[s
     return _read_manifest(
         incident.folder / MANIFEST
     ), f"its own {MANIFEST}: whoever could write the record could write that too"
+
+
+def _head(incident: Incident) -> dict[str, Any]:
+    """What is posted of a closed incident: the head of its journal, and the manifest by its hash."""
+    return {NAME: journal.head(incident.folder / NAME), MANIFEST: sha256(incident.folder / MANIFEST)}
 
 
 def _manifest(incident: Incident) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from opslib.applying import carry_out
 from opslib.errors import ParameterError, SourceError, WindowError
 from opslib.incidents import closing, report, report_ja, store
 from opslib.incidents.document import html, markdown
-from opslib.journal import Journal
+from opslib.journal import NAME, Journal
 from opslib.runner import headless, interactive
 from opslib.sandbox.control import Sandbox
 from opslib.stepping import Work
@@ -195,6 +195,37 @@ def test_the_export_cannot_be_deleted_or_hidden(
         closing.export(environment, closed)
     s3.put_object(Bucket=BUCKET, Key=key, Body=b"{}")  # a newer version hides it, and changes nothing
     assert closing.verify(environment, closed)[0] == []
+
+
+def test_a_head_in_a_log_group_is_held_against_the_record(alone: config.Environment, live: Sandbox) -> None:
+    group = f"/ops/incident-heads-{aws.now(alone):%H%M%S%f}"
+    live.client("logs").create_log_group(logGroupName=group)
+    posting = alone.model_copy(update={"incident_log_group": group})
+    made = store.begin(posting, "posted")
+    _, exported = closing.close(posting, made, incomplete=True)
+    assert exported["head"] == f"log group {group}, stream sandbox/{made.id}" and "objects" not in exported
+    whole = store.load(posting, made.id)
+    problems, against = closing.verify(posting, whole)
+    assert problems == [] and f"the head in log group {group}" in against[2]
+    _rewrite(whole, "somebody else's words")  # all of it anew: chain, head beside it and manifest are in order again
+    assert closing.verify(alone, store.load(alone, made.id))[0] == []
+    problems, _ = closing.verify(posting, store.load(posting, made.id))
+    assert problems == [f"{name} is not the one that was posted at its end" for name in (NAME, closing.MANIFEST)]
+    shutil.copytree(whole.folder, whole.folder.with_name(f"{made.id}-taken-away"))
+    assert "NO head in log group" in closing.verify(posting, store.load(posting, f"{made.id}-taken-away"))[1][2]
+
+
+def _rewrite(incident: store.Incident, title: str) -> None:
+    """Do what somebody can who may write the whole folder: a new journal, and everything that follows from it."""
+    old = incident.entries
+    for name in (NAME, "journal.head"):
+        (incident.folder / name).unlink()
+    for entry in old:
+        kept = {key: value for key, value in entry.items() if key not in {"n", "at", "event", "by", "before", "hash"}}
+        at = datetime.fromisoformat(entry["at"])
+        Journal(incident.folder / NAME).append(entry["event"], at=at, **{**kept, "title": title})
+    manifest = closing._manifest(incident)
+    (incident.folder / closing.MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
 
 
 TAMPERINGS = {
