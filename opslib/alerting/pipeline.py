@@ -25,7 +25,6 @@ LINKS = {  # of the way, and the kinds of fault that each has
     "functions": ("function", "permission", "errors", "throttles"), "secrets": ("secret",), "queues": ("queue", "dead letters"),
     "heartbeats": ("heartbeat ops-alerts", "heartbeat ops-critical", "tick"),
 }  # fmt: skip
-_NAMES = {"subscriptions": "topics"}  # they are asked for by their topics
 
 
 def whole(run: Run, *, drift: bool = True) -> Result:
@@ -59,13 +58,17 @@ def _told(path: Path) -> Result:
     verdict = Verdict.CRITICAL if bad else Verdict.WARN if found else Verdict.OK
     return Result(
         NAME, TITLE, verdict, _sentence(path, found, bool(unseen)), _sight(path, unseen), listed(unseen, 5), _tiles(path, found), table=_table(found), sources=_sources(path),
-        next=(Next("1-monitor/alarm-coverage", {}, "see which alarms there are, and which tell nobody"),), data=tuple(f"data/{name}.csv" for name in path.facts) if path.run.folder else (),
+        next=(Next("1-monitor/deploy-alerts", {}, "make the stacks what opslib.toml says") if found else Next("1-monitor/alarm-coverage", {}, "see what has no alarm"),), data=tuple(f"data/{name}.csv" for name in path.facts) if path.run.folder else (),
         parts=(_links(path, found), _lately(path)), findings=tuple(Finding(one.key, one.severity, f"{one.name} {one.region}: {one.what} Do: {one.do}") for one in found),
     )  # fmt: skip
 
 
 def _sentence(path: Path, found: list[Fault], blind: bool) -> str:
     regions = " and ".join(dict.fromkeys((path.run.environment.region, GLOBAL)))
+    if path.absent:
+        head = "Nobody is told of anything" if any(one.stack == wanted.DELIVERY for one in path.absent) else "Alarms are missing"  # fmt: skip
+        places = [f"{one.stack} in {one.region}" for one in sorted(path.absent)]
+        return f"{head}: {len(places)} of {len(list(path.rows('stacks')))} stacks do not stand: {listed(places, 5)}."
     if found:
         said = [f"{one.name} in {one.region}: {one.what.rstrip('.')}" for one in found[:2]]
         more = f"; {len(found) - 2} more below" if len(found) > 2 else ""
@@ -107,7 +110,7 @@ def _tiles(path: Path, found: list[Fault]) -> dict[str, str]:
     seen = path.facts["lately"].frame is not None
     return {
         "stacks": f"{sum(bool(one.status) for one in stacks)} of {len(stacks)}" if stacks else "–", "wrong": str(len(found)),
-        "not delivered": str(waiting) if path.facts["queues"].frame is not None else "–", "alerts told": f"{told:.0f}" if seen else "–",
+        "not delivered": str(waiting) if path.facts["queues"].frame is not None else "–", "alerts handled": f"{told:.0f}" if seen else "–",
     }  # fmt: skip
 
 
@@ -126,8 +129,12 @@ def _links(path: Path, found: list[Fault]) -> Result:
     for link, kinds in LINKS.items():
         for region in dict.fromkeys((path.run.environment.region, GLOBAL)):
             wrong = [one for one in found if one.link in kinds and one.region == region]
-            should, there = _counted(path, link, region)
-            rows.append((link, region, should, there, listed([one.name for one in wrong], 3), any(one.severity != "warning" for one in wrong)))  # fmt: skip
+            should, there = _wanted(path, link, region), _there(path, link, region)
+            said = listed([one.name for one in wrong], 3)
+            if there != str(should) and there != "–" and not wrong:
+                said = "what its stack would make"
+            serious = any(one.severity != "warning" for one in wrong) or (bool(said) and not wrong)
+            rows.append((link, region, str(should), there, said, serious))
     table = pd.DataFrame(rows, columns=["link", "region", "wanted", "there", "something is wrong with", FLAG])
     broken = [row for row in rows if row[4]]
     sentence = f"{len(rows) - len(broken)} of {len(rows)} links are whole." if broken else "Every link is whole."
@@ -136,26 +143,40 @@ def _links(path: Path, found: list[Fault]) -> Result:
     return Result("links", "Is every link there?", verdict, sentence, Sight.PARTIAL if unseen else Sight.COMPLETE, listed(unseen, 3), table=table)  # fmt: skip
 
 
-def _counted(path: Path, link: str, region: str) -> tuple[str, str]:
-    """Return how many of a link there should be and are; a dash for what nobody could see."""
-
-    def those(name: str) -> list[Any]:
-        return [one for one in path.rows(name) if one.region == region]
-
+def _wanted(path: Path, link: str, region: str) -> int:
+    """Return how many of a link the templates want in a region."""
+    environment = path.run.environment
+    bodies = [
+        body["Resources"].values() for place, body in wanted.bodies(environment).items() if place.region == region
+    ]
     if link == "stacks":
-        return str(len(those("stacks"))), str(sum(bool(one.status) for one in those("stacks")))
-    if link == "alarms":
-        there = {(one.name, one.region) for one in path.rows("alarms")}
-        return str(len(those("wanted"))), str(sum((one.name, one.region) in there for one in those("wanted")))
+        return len(bodies)
     if link == "heartbeats":
-        beats = [one for one in those("lately") if one.what.startswith("heartbeat") or one.what == "tick"]
-        recent = [one for one in beats if one.last == one.last and one.last and path.window.end - one.last <= deliveries.BEATS]  # fmt: skip
-        return str(len(beats)), str(len(recent))
-    if link == "secrets":
-        return str(len(those("functions"))), str(len(those("secrets")))
-    made = [one for one in path.made(_NAMES.get(link, link)) if one.region == region]
-    should = len(made) * len(SINKS) if link == "subscriptions" else len(made)
-    return str(should), str(len(those(link))) if path.facts[link].frame is not None else "–"
+        return sum(len(deliveries.kinds(environment, sink.lower())) - 1 for sink in SINKS)  # but for alerts themselves
+    kinds = {"alarms": ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm"), "secrets": (KINDS["functions"],), "subscriptions": ("AWS::SNS::Subscription",)}  # fmt: skip
+    return sum(one["Type"] in kinds.get(link, (KINDS.get(link),)) for body in bodies for one in body)
+
+
+def _there(path: Path, link: str, region: str) -> str:
+    """Return how many of a link there are in a region; a dash for what nobody could see."""
+    fact = {"heartbeats": "lately"}.get(link, link)
+    if path.facts[fact].frame is None:
+        return "–"
+    rows = [one for one in path.rows(fact) if one.region == region]
+    if link == "stacks":
+        return str(sum(bool(one.status) for one in rows))
+    if link == "alarms":
+        names = {one.name for one in path.rows("wanted") if one.region == region}
+        return str(sum(one.name in names for one in rows))
+    if link == "heartbeats":
+        return str(sum((one.what.startswith("heartbeat") or one.what == "tick") and _is_recent(path, one.last) for one in rows))  # fmt: skip
+    if link == "subscriptions":
+        return str(sum(one.endpoint.rpartition(":")[2].startswith("ops-notify-") for one in rows))
+    return str(len(rows))
+
+
+def _is_recent(path: Path, moment: Any) -> bool:
+    return moment == moment and moment is not None and path.window.end - moment <= deliveries.BEATS
 
 
 def _lately(path: Path) -> Result:
@@ -172,12 +193,13 @@ def _lately(path: Path) -> Result:
         beats = [of[what].last for what in of if what.startswith("heartbeat") and of[what].last == of[what].last and of[what].last]  # fmt: skip
         shown = [local(moment, path.window) if moment == moment and moment is not None else "–" for moment in (of["alert"].last, max(beats, default=None))]  # fmt: skip
         rows.append((f"{who} ({region})", int(of["alert"].count), *shown, int(of["Errors"].count), int(of["Throttles"].count)))  # fmt: skip
-    table = pd.DataFrame(rows, columns=["sink", "alerts told", "last alert", "last heartbeat", "failed", "held back"])
-    problems = fact.frame.attrs.get("problems", [])
-    sentence = (
-        f"{counted(sum(row[1] for row in rows), 'message')} went out, {sum(row[4] for row in rows)} tries failed."
+    table = pd.DataFrame(
+        rows, columns=["sink", "alerts handled", "last alert", "last heartbeat", "failed", "held back"]
     )
-    wrong = any(row[4] or row[5] for row in rows)
+    problems = fact.frame.attrs.get("problems", [])
+    beat = any(row[3] != "–" for row in rows)
+    sentence = f"{counted(sum(row[1] for row in rows), 'alert')} handled, {sum(row[4] for row in rows)} tries failed{'' if beat else ', and no heartbeat came through'}."  # fmt: skip
+    wrong = not beat or any(row[4] or row[5] for row in rows)
     return Result("lately", title, Verdict.WARN if wrong else Verdict.OK, sentence, Sight.PARTIAL if problems else Sight.COMPLETE, listed(problems, 3), table=table)  # fmt: skip
 
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from opslib.window import Window
 
 DEPLOY = "opslib alerts plan, then opslib alerts apply"
-SET_BACK = "opslib alerts plan --over-hand, then opslib alerts apply"
 YOUNG = timedelta(minutes=20)  # a stack through which the first heartbeat may not have come yet
 KINDS = {
     "topics": "AWS::SNS::Topic", "subscriptions": "AWS::SNS::Topic", "functions": "AWS::Lambda::Function", "rules": "AWS::Events::Rule", "queues": "AWS::SQS::Queue",
@@ -100,7 +99,7 @@ def _stacks(path: Path) -> Iterator[Fault]:
             names = one.differs.split()
             yield Fault("stack", *place, "warning", f"Not as opslib.toml and the template have it: {listed(names, 3)}.", DEPLOY)  # fmt: skip
     for one in path.rows("by_hand"):
-        yield Fault("by hand", f"{one.stack}/{one.name}", one.region, "warning", f"It was changed by hand: {one.what}.", SET_BACK)  # fmt: skip
+        yield Fault("by hand", f"{one.stack}/{one.name}", one.region, "warning", f"It was changed by hand: {one.what}.", _set_back(one.stack, one.region))  # fmt: skip
 
 
 def _alarms(path: Path) -> Iterator[Fault]:
@@ -113,14 +112,16 @@ def _alarms(path: Path) -> Iterator[Fault]:
         if one.region in blind or (found is None and wanted.Place(one.stack, one.region) in path.absent):
             continue
         if found is None:
-            yield Fault("alarm", *place, severity, "The alarm is not there.", SET_BACK)
+            yield Fault("alarm", *place, severity, "The alarm is not there.", _set_back(one.stack, one.region))
         elif not found.enabled:
             switch = f"aws cloudwatch enable-alarm-actions --alarm-names {one.name} --region {one.region}"
             yield Fault("alarm", *place, severity, "Its actions are switched off: it tells nobody.", switch)
         elif deaf := _lacking(one.topics, found.acts_on):
-            yield Fault("alarm", *place, severity, f"It does not tell {deaf} when it goes on.", SET_BACK)
+            yield Fault(
+                "alarm", *place, severity, f"It does not tell {deaf} when it goes on.", _set_back(one.stack, one.region)
+            )
         elif endless := _lacking(one.topics, found.ends_on):
-            yield Fault("alarm", *place, "warning", f"It does not tell {endless} when it is over: what it opened stays open.", SET_BACK)  # fmt: skip
+            yield Fault("alarm", *place, "warning", f"It does not tell {endless} when it is over: what it opened stays open.", _set_back(one.stack, one.region))  # fmt: skip
 
 
 def _rules(path: Path) -> Iterator[Fault]:
@@ -133,7 +134,13 @@ def _rules(path: Path) -> Iterator[Fault]:
             switch = f"aws events enable-rule --name {one.physical} --region {one.region}"
             yield Fault("rule", *place, "error", "The rule is switched off: its events are told to nobody.", switch)
         elif not found.targets:
-            yield Fault("rule", *place, "error", "The rule has no target: its events are told to nobody.", SET_BACK)
+            yield Fault(
+                "rule",
+                *place,
+                "error",
+                "The rule has no target: its events are told to nobody.",
+                _set_back(one.stack, one.region),
+            )
 
 
 def _topics(path: Path) -> Iterator[Fault]:
@@ -144,9 +151,9 @@ def _topics(path: Path) -> Iterator[Fault]:
         if found is None:
             yield from _missing(path, "topics", one, "critical", "no alarm reaches anybody through it")
         elif mute := _lacking("cloudwatch events", found.publishers):
-            yield Fault("topic", *place, "critical", f"Its policy does not let {mute} publish: what they tell is lost.", SET_BACK)  # fmt: skip
+            yield Fault("topic", *place, "critical", f"Its policy does not let {mute} publish: what they tell is lost.", _set_back(one.stack, one.region))  # fmt: skip
         elif found.key and (mute := _lacking("cloudwatch events", found.key_users)):
-            yield Fault("topic", *place, "critical", f"Its key does not let {mute} use it: what they tell is lost, and only an alarm's history says so.", SET_BACK)  # fmt: skip
+            yield Fault("topic", *place, "critical", f"Its key does not let {mute} use it: what they tell is lost, and only an alarm's history says so.", _set_back(one.stack, one.region))  # fmt: skip
 
 
 def _subscriptions(path: Path) -> Iterator[Fault]:
@@ -161,10 +168,20 @@ def _subscriptions(path: Path) -> Iterator[Fault]:
             found = heard.get((topic, sink, one.region))
             place = (f"{topic} to {sink}", one.region)
             if found is None:
-                yield Fault("subscription", *place, "critical", f"{sink} does not hear {topic}.", SET_BACK)
+                yield Fault(
+                    "subscription",
+                    *place,
+                    "critical",
+                    f"{sink} does not hear {topic}.",
+                    _set_back(one.stack, one.region),
+                )
             elif found.confirmed and not found.undelivered:
                 yield Fault(
-                    "subscription", *place, "warning", "What cannot be delivered is kept by no queue.", SET_BACK
+                    "subscription",
+                    *place,
+                    "warning",
+                    "What cannot be delivered is kept by no queue.",
+                    _set_back(one.stack, one.region),
                 )
     for topic, endpoint, region in (key for key, one in heard.items() if not one.confirmed):
         fix = f"confirm it where it was sent, or aws sns list-subscriptions --region {region}, and delete it"
@@ -185,7 +202,9 @@ def _functions(path: Path) -> Iterator[Fault]:
         if found.code != ours:
             yield Fault("function", *place, "warning", "It runs other code than this opslib's.", DEPLOY)
         if shut := _lacking(_callers(path, one), found.invokers):
-            yield Fault("permission", *place, "critical", f"It may not be called by {shut}.", SET_BACK)
+            yield Fault(
+                "permission", *place, "critical", f"It may not be called by {shut}.", _set_back(one.stack, one.region)
+            )
 
 
 def _callers(path: Path, function: Any) -> str:
@@ -236,7 +255,7 @@ def _lately(path: Path) -> Iterator[Fault]:
             held = "failed" if what == "Errors" else "was held back"
             yield Fault(what.lower(), function, region, "warning", f"It {held} {counted(int(one.count), 'time')}, last at {when}.", logs)  # fmt: skip
         elif one.count and what == "NumberOfNotificationsFailedToRedriveToDlq":
-            yield Fault("lost", who, region, "critical", f"{counted(int(one.count), 'alert')} of it went nowhere, not even into a queue; last at {when}.", SET_BACK)  # fmt: skip
+            yield Fault("lost", who, region, "critical", f"{counted(int(one.count), 'alert')} of it went nowhere, not even into a queue; last at {when}.", _set_back(wanted.DELIVERY, region))  # fmt: skip
         elif one.count and what == "NumberOfNotificationsFailed":
             yield Fault("undelivered", who, region, "warning", f"{counted(int(one.count), 'delivery')} of it failed, last at {when}.".replace("deliverys", "deliveries"), "see dead letters")  # fmt: skip
 
@@ -249,11 +268,23 @@ def _silent(path: Path, who: str, what: str, region: str, when: str, created: An
     return Fault(what, who, region, "error" if what == "tick" else "critical", f"{said}{since}: alerts would not, either.", logs)  # fmt: skip
 
 
+def _set_back(stack: str, region: str) -> str:
+    """Return how to undo what a hand did; an update with the same template would leave it."""
+    return f"set it back to what opslib alerts template {stack} says, or by a change set of {stack} in {region} with --deployment-mode REVERT_DRIFT"
+
+
 def _missing(path: Path, link: str, one: Any, severity: str, then: str) -> Iterator[Fault]:
     """Yield that a resource is not there, unless nobody could look."""
     name = one.physical.rpartition("/")[2].rpartition(":")[2]
     if not one.physical or path.saw(link, name, one.region):
-        yield Fault(link.rstrip("s"), name or one.name, one.region, severity, f"It is not there: {then}.", SET_BACK)
+        yield Fault(
+            link.rstrip("s"),
+            name or one.name,
+            one.region,
+            severity,
+            f"It is not there: {then}.",
+            _set_back(one.stack, one.region),
+        )
 
 
 def _problems(path: Path, name: str) -> list[str]:

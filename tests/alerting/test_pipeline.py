@@ -53,7 +53,7 @@ def test_the_way_is_whole_once_the_stacks_stand(sound: Result) -> None:
     assert (sound.verdict, sound.sight) == (Verdict.OK, Sight.COMPLETE), (sound.sentence, sound.reason, sound.findings)
     assert sound.findings == () and sound.table is None
     assert sound.sentence.startswith(f"From every alarm to Slack and PagerDuty the way is whole in {HOME} and {AWAY}; the last heartbeat came through at")  # fmt: skip
-    assert sound.facts == {"stacks": "5 of 5", "wrong": "0", "not delivered": "0", "alerts told": sound.facts["alerts told"]}  # fmt: skip
+    assert sound.facts == {"stacks": "5 of 5", "wrong": "0", "not delivered": "0", "alerts handled": sound.facts["alerts handled"]}  # fmt: skip
     links = sound.part("links").table
     assert links is not None and len(links) == 18 and list(links["wanted"]) == list(links["there"])
     assert (
@@ -61,7 +61,7 @@ def test_the_way_is_whole_once_the_stacks_stand(sound: Result) -> None:
     )
     lately = sound.part("lately").table
     assert lately is not None and list(lately["sink"]) == [f"{sink} ({region})" for region in (HOME, AWAY) for sink in ("slack", "pagerduty")]  # fmt: skip
-    assert lately["alerts told"][0] >= 2 and set(lately["failed"]) == {0} and set(lately["last heartbeat"]) != {"–"}
+    assert lately["alerts handled"][0] >= 2 and set(lately["failed"]) == {0} and set(lately["last heartbeat"]) != {"–"}
 
 
 def test_what_was_changed_by_hand_is_told_with_the_way_back(path: AlertPath, sound: Result) -> None:
@@ -69,7 +69,7 @@ def test_what_was_changed_by_hand_is_told_with_the_way_back(path: AlertPath, sou
     found = look(path)
     path.client("lambda").update_function_configuration(FunctionName="ops-notify-slack", Timeout=45)
     assert keys(found) == {f"by hand:alerts-delivery/SlackFunction:{HOME}"} and found.verdict is Verdict.WARN
-    assert "Timeout differs" in found.findings[0].text and "--over-hand" in found.findings[0].text
+    assert "Timeout differs" in found.findings[0].text and "REVERT_DRIFT" in found.findings[0].text
 
 
 def test_the_command_says_it_and_ends_with_its_code(path: AlertPath, sound: Result) -> None:
