@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -31,11 +31,18 @@ def slow(run: Run) -> Result:
     Critical: customers meet errors, or almost nothing is cached, or a record or certificate keeps them away.
     """
     window = run.window_or("1h")
-    facts = _asked(run, window)
+    wide = window.widened(before=BEFORE, after=timedelta())
+    facts = asked(
+        run,
+        wide,
+        _components(run),
+        invalidations=partial(cloudfront.invalidations, run.environment, most=20),
+        deployments=partial(ecs.deployments, run.environment, window=wide),
+    )
     frames = {name: fact.frame for name, fact in facts.items() if fact.frame is not None}
     for name in {"series", "usual"} & frames.keys():
         frames[name] = per_minute(frames[name], seconds=frames[name].attrs["period"])
-    log = _log(run, frames)
+    log = failed_log(run, frames)
     if log is not None and log.frame is not None:
         frames["build_log"] = log.frame
     found = _findings(frames, window)
@@ -43,11 +50,10 @@ def slow(run: Run) -> Result:
     return run.record(_told(run, facts, frames, log, found, told, window))
 
 
-def _asked(run: Run, window: Window) -> dict[str, Fact]:
+def asked(run: Run, wide: Window, components: Sequence[str], **more: Callable[[], pd.DataFrame]) -> dict[str, Fact]:
+    """Ask about builds of 30 days, distribution, record, checkers and certificates, the metrics of components, and more."""
     env = run.environment
-    wide = window.widened(before=BEFORE, after=timedelta())
-    month = Window(window.end - BUILDS, window.end, window.zone)
-    components = _components(run)
+    month = Window(wide.end - BUILDS, wide.end, wide.zone)
     period = 60 if wide.seconds <= MINUTE_HOURS * 3600 else 0
     measured = {
         name: partial(ask, env, window=wide, components=components, period=period)
@@ -59,11 +65,10 @@ def _asked(run: Run, window: Window) -> dict[str, Fact]:
         deadline_s=2 * run.deadline,  # some of them ask twice, one after another
         amplify_jobs=partial(amplify.jobs, env, window=month),
         distribution=partial(cloudfront.distribution, env),
-        invalidations=partial(cloudfront.invalidations, env, most=20),
         health=partial(route53.health_checks, env),
         checkers=partial(route53.checkers, env),
         certificates=partial(certificates.certificates, env),
-        deployments=partial(ecs.deployments, env, window=wide),
+        **more,
         **measured,
         **record,
     )
@@ -76,7 +81,7 @@ def _components(run: Run) -> tuple[str, ...]:
     return tuple(name for name, configured in known.items() if configured)
 
 
-def _log(run: Run, frames: dict[str, pd.DataFrame]) -> Fact | None:
+def failed_log(run: Run, frames: dict[str, pd.DataFrame]) -> Fact | None:
     """Fetch the end of the log of the newest build, if that failed."""
     jobs = frames.get("amplify_jobs")
     if jobs is None or not len(jobs) or jobs["status"].iloc[0] != "FAILED":
@@ -119,7 +124,7 @@ def _told(
     )
     missing = facts["series"].error.what if "series" in facts and facts["series"].error else ""
     charts = [parts.chart(name, frames, found, markers, window, source, missing) for name in parts.CHARTS]
-    reasons = _unseen(facts, frames, log, _components(run))
+    reasons = unseen(facts, frames, log, _components(run))
     culprit = blamed(told)
     verdict, sentence = conclusion(
         told,
@@ -170,7 +175,7 @@ def _configured(run: Run) -> dict[str, bool]:
     }
 
 
-def _unseen(
+def unseen(
     facts: dict[str, Fact], frames: dict[str, pd.DataFrame], log: Fact | None, components: Sequence[str]
 ) -> list[str]:
     """Return what could not be seen, each with its reason; what AWS sells and nobody bought is said in its part."""
@@ -208,13 +213,13 @@ def _next(frames: dict[str, pd.DataFrame], culprit: Reading | None, window: Wind
     anew = Next("3-remediate/invalidate-cdn", {}, "when it keeps an error or an old file: name the paths")
     steps = {
         "origin": (Next("2-investigate/first-look", around, "find the component behind the load balancer"),),
-        "build": (_build_again(frames),), "dns": (who,),
+        "build": (build_again(frames),), "dns": (who,),
         "edge": (who,) if any("hit rate" in text for text in culprit.said) else (who, anew),  # what misses already is not to be emptied
     }  # fmt: skip
     return steps[culprit.suspect]
 
 
-def _build_again(frames: dict[str, pd.DataFrame]) -> Next:
+def build_again(frames: dict[str, pd.DataFrame]) -> Next:
     """A failed build has changed nothing: it may be tried again; a bad one is undone by the good one before it."""
     jobs = frames.get("amplify_jobs")
     good = [] if jobs is None else list(jobs.loc[jobs["status"] == "SUCCEED", "job"])

@@ -51,8 +51,10 @@ def chart(
     window: Window,
     source: Source,
     blind: str,
+    *,
+    shaded: bool = True,
 ) -> Result:
-    """Show one or two metrics over the window and the two hours before, with the same minutes of last week."""
+    """Show one or two metrics over the time that was asked for, the window shaded, with the same minutes of last week."""
     title, component, metrics, unit = CHARTS[name]
     series, usual = frames.get("series"), frames.get("usual")
     shown = [] if series is None else [metric for metric in metrics if (component, metric) in series.columns]
@@ -86,7 +88,7 @@ def chart(
         .dropna(axis=1, how="all")
     )
     drawn = timeseries(
-        series[component][shown], title=sentence, unit=unit, baseline=last_week, markers=markers, window=window, zone=window.zone
+        series[component][shown], title=sentence, unit=unit, baseline=last_week, markers=markers, window=window if shaded else None, zone=window.zone
     )  # fmt: skip
     return Result(name, title, verdict, sentence, chart=drawn, sources=(source,))
 
@@ -98,9 +100,15 @@ def _no_data(component: str, metric: str) -> str:
 
 
 def numbers(
-    frames: dict[str, pd.DataFrame], found: list[Finding], window: Window, source: Source, blind: str
+    frames: dict[str, pd.DataFrame],
+    found: list[Finding],
+    window: Window,
+    source: Source,
+    blind: str,
+    *,
+    without: str = "",
 ) -> Result:
-    """Show every number on the way to the customer beside the same minutes of last week."""
+    """Show every number on the way to the customer beside the same minutes of last week, without those of one component."""
     import pandas as pd
 
     series, usual = frames.get("series"), frames.get("usual")
@@ -115,7 +123,7 @@ def numbers(
         )
     off = {one.signal: one for one in found}
     rows, absent = [], []
-    for signal in SIGNALS:
+    for signal in (one for one in SIGNALS if one.component != without):
         name = (signal.component, signal.metric)
         if name not in series.columns:
             absent.append(_no_data(*name))

@@ -81,6 +81,25 @@ def job_steps(environment: Environment, *, branch: str, job: str) -> pd.DataFram
     return frames.made(rows, STEPS)
 
 
+def steps_of(environment: Environment, *, jobs: pd.DataFrame, most: int = 12) -> pd.DataFrame:
+    """Return the steps of the first `most` of some jobs, as `jobs` returns them, without addresses of logs (amplify:GetJob).
+
+    Columns: branch, job str, and those of `job_steps` but log_url; attrs left_out, how many jobs were not asked about.
+    Raises SourceError.
+    """
+    import pandas as pd
+
+    told = [
+        job_steps(environment, branch=job.branch, job=job.job).assign(branch=job.branch, job=job.job)
+        for job in jobs.head(most).itertuples()
+    ]
+    columns = {"branch": "str", "job": "str", **STEPS}
+    found = pd.concat(told, ignore_index=True) if told else frames.made([], columns)
+    found = found[list(columns)].drop(columns="log_url")
+    found.attrs = {"left_out": max(0, len(jobs) - most)}
+    return found
+
+
 def _seconds(start: datetime | None, end: datetime | None) -> float | None:
     return (end - start).total_seconds() if start and end else None
 
@@ -100,6 +119,25 @@ def log_tail(environment: Environment, *, branch: str, job: str, lines: int = 40
     frame = frames.made([{"line": line} for line in all_lines[-lines:]], {"line": "str"})
     frame.attrs |= {"step": str(chosen["step"].iloc[-1]), "total": len(all_lines)}
     return frame
+
+
+def failed_logs(environment: Environment, *, jobs: pd.DataFrame, most: int = 5, lines: int = 30) -> pd.DataFrame:
+    """Return the last lines of the logs of the first `most` of some failed jobs, one after another (as `log_tail`).
+
+    Columns: job, line str; attrs problems, the logs that could not be read. Raises SourceError when none could.
+    """
+    rows, problems = [], []
+    for job in jobs.head(most).itertuples():
+        try:
+            tail = log_tail(environment, branch=job.branch, job=job.job, lines=lines)
+            rows += [{"job": job.job, "line": line} for line in tail["line"]]
+        except SourceError as error:
+            problems.append(f"log of build {job.job}: {error.why or error.what}")
+            if len(problems) == min(most, len(jobs)):
+                raise
+    found = frames.made(rows, {"job": "str", "line": "str"})
+    found.attrs |= {"problems": problems}
+    return found
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
