@@ -130,7 +130,8 @@ def _doing(plan: Plan) -> str:
         + f'<b>How it is seen</b><div style="margin:2px 0 8px">{how}</div>'
         + (f'<details style="margin:2px 0 8px"><summary style="cursor:pointer">the way back: plan.undo() makes its plan</summary>{undo}</details>' if undo else "")
         + f'<div style="border:1px solid {_AMBER};background:#fff8ec;border-radius:6px;padding:8px 12px;margin:6px 0">To do it, type this between the quotes of the last cell and run that cell alone:'
-        f'<code style="{_CODE};font-size:14px;font-weight:700">{escape(plan.phrase)}</code></div>'
+        f'<code style="{_CODE};font-size:14px;font-weight:700">{escape(plan.phrase)}</code>'
+        f'<span style="font-size:12px;color:{_GREY}">One person suffices: a second one who reads it is not enforced. Who applied it stands in the journal, and in CloudTrail where there is a change role.</span></div>'
     )  # fmt: skip
 
 
