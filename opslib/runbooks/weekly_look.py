@@ -74,8 +74,9 @@ class Row:
         return abs(math.log(min(max(1 + self.move.share, 1e-3), 1e3)))
 
     def figures(self) -> tuple[str, str]:
-        """Return both figures for people: the week before, and this one."""
-        return self._amount(self.before), self._amount(self.now)
+        """Return both figures for a table: the week before, and this one; nobody takes sessions for anything else."""
+        was, is_ = (self._amount(value).removesuffix(f" {self.of.unit}") for value in (self.before, self.now))
+        return was, is_
 
     def change(self) -> str:
         """Return by how much the whole figure differs: points of a percentage, else the share."""
@@ -158,7 +159,7 @@ class Week:
         assert first.move is not None
         since = "" if first.move.since is None else f" since about {local(first.move.since, self.window)}"
         near = [
-            f"{named(change)} at {self.window.local(change['at']):%m-%d %H:%M}"
+            f"{change['kind']} of {change['component'] or change['what']} ({self.window.local(change['at']):%H:%M})"
             for _, change in self.beside(first).iterrows()
         ]
         more = f" and {len(rows) - MOST_BESIDE} more" if len(rows) > MOST_BESIDE else ""

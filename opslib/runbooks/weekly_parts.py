@@ -48,10 +48,11 @@ def numbers(week: Week, name: str, components: tuple[str, ...], drawn: tuple[str
     sentence = f"{listed(said, 3)}." if said else f"All {len(rows)} numbers as the week before."
     shown = pd.DataFrame({
         "component": [row.of.component for row in rows], "metric": [row.of.metric for row in rows],
-        "week before": [row.figures()[0] for row in rows], "this week": [row.figures()[1] for row in rows],
-        "change": [row.change() for row in rows], "moved": [row.levels(week.window) for row in rows],
-        FLAG: [row.worse for row in rows],
+        "this week": [row.figures()[1] for row in rows], "before": [row.figures()[0] for row in rows],
+        "change": [row.change() for row in rows], "moved": [row.levels(week.window) for row in rows], FLAG: [row.worse for row in rows],
     })  # fmt: skip
+    idle = [name for name, told in (("component", len(components) > 1), ("moved", bool(moved))) if not told]
+    shown = shown.drop(columns=idle)  # a phone shows four columns
     shown.attrs["rows"] = len(shown)
     verdict = Verdict.WARN if any(row.worse for row in rows) else Verdict.OK
     shown_one = moved[0] if moved else week.rows.get(drawn) if drawn else None

@@ -18,7 +18,6 @@ from opslib.run import Fact, Run
 from opslib.runbooks import weekly_parts as parts
 from opslib.runbooks.daily_health import as_it_was
 from opslib.runbooks.daily_lines import WORST
-from opslib.runbooks.first_look_story import amount
 from opslib.runbooks.next_step import INVESTIGATE, runbook_of
 from opslib.runbooks.weekly_look import HOLE, Week
 from opslib.sources import amplify, jobs, metrics, performance_insights, rds
@@ -185,8 +184,8 @@ def _lines(week: Week) -> list[tuple[str, Verdict, str]]:
             said = [text for text in (week.told(worse) if worse else "", week.told(better) if better else "") if text]
             found.append((name, Verdict.WARN if worse else Verdict.OK, listed(said)))
         else:
-            told = [f"{row.of.metric} {row.figures()[1]}, before {row.figures()[0]}" for row in rows if row.of.bad][:2]
-            found.append((name, Verdict.OK, f"as the week before: {listed(told)}"))
+            told = [f"{row.of.metric} {row.figures()[1]} ({row.figures()[0]})" for row in rows if row.of.bad][:2]
+            found.append((name, Verdict.OK, f"as before: {listed(told)}"))
     return sorted(found, key=lambda line: WORST.index(line[1]))
 
 
@@ -202,15 +201,16 @@ def _components(lines: list[tuple[str, Verdict, str]]) -> Result:
 
 
 def _tiles(week: Week) -> dict[str, str]:
-    """Return the week in four numbers, each with its change."""
-    keys = {"requests": "RequestCount", "response time, p90": "TargetResponseTime p90", "share of 5XX": "5XX share"}
-    tiles = {}
-    for name, metric in keys.items():
+    """Return which days they are, and the week in four numbers, each with its change."""
+    first, last = (week.window.local(moment) for moment in (week.window.start, week.window.end - timedelta(seconds=1)))
+    tiles = {f"days, {week.run.environment.timezone}": f"{first:%m-%d}–{last:%m-%d}"}
+    named = {"requests": "RequestCount", "response time p90": "TargetResponseTime p90", "share of 5XX": "5XX share"}
+    for name, metric in named.items():
         row = week.rows.get(("load-balancer", metric))
         if row is not None:
-            figure = f"{row.now / 1e6:,.1f} M" if row.now >= 1e6 else amount(row.now, row.of.unit)
-            tiles[name] = f"{row.figures()[1] if row.of.unit == 'percent' else figure} ({row.change()})"
-    return {**tiles, "deploys": str(int(((week.changed["kind"] == "deploy") & (week.changed["at"] >= week.window.start)).sum()))}  # fmt: skip
+            tiles[f"{name}, {row.change()}"] = f"{row.now / 1e6:,.1f} M" if row.now >= 1e6 else row.figures()[1]
+    made = (week.changed["kind"] == "deploy") & (week.changed["at"] >= week.window.start)
+    return {**tiles, "deploys": str(int(made.sum()))}
 
 
 def _unseen(week: Week) -> list[str]:
