@@ -104,8 +104,10 @@ def test_a_replica_that_is_away_is_no_plan_but_going_back_is(run: Run, live: San
 def test_a_lag_that_nobody_knows_is_no_plan(run: Run) -> None:
     lost = replace(run, environment=changed(run.environment, replica_host="127.0.0.1", replica_port=9))
     assert blocked(lost) == ["it is hardly behind"]  # asked, and no answer: the metric alone does not do
-    unasked = replica_health._lag(changed(run.environment, replica_host=""))
-    assert "ReplicaLag not seen" in unasked.found and not unasked.holds
+    by_metric = replica_health._lag(changed(run.environment, replica_host=""))
+    assert "ReplicaLag 1.2 s" in by_metric.found and by_metric.holds  # nobody can be asked: the metric is all there is
+    silent = replica_health._lag(changed(run.environment, replica_host="", replicas=("shop-db-replica-9",)))
+    assert "ReplicaLag not seen" in silent.found and not silent.holds
     wrong = changed(run.environment, replica_port=run.environment.database.port)  # type: ignore[union-attr]
     assert not replica_health._lag(wrong).holds  # that server is a primary
 
