@@ -1,4 +1,4 @@
-"""Supervisors that are forked from a process which has imported what they import and read the base life.
+"""Supervisors and gateways that are forked from a process which has imported what they import and read the base life.
 
 A supervisor that is started spends two seconds of CPU on that, and the suite starts sixty. What is forked runs the very
 `supervisor.main`, leads a session of its own, and has its own environment, clock and seeded ids: ministack, which notes
@@ -16,7 +16,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+import traceback
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -33,7 +34,7 @@ SERVICES = (
 
 
 class Forked:
-    """A supervisor that another process forked, as `lifecycle` knows it: like a Popen."""
+    """A process that another one forked, as far as it need be like a Popen."""
 
     def __init__(self, pid: int, stdout: IO[str]) -> None:
         self.pid = pid
@@ -44,19 +45,27 @@ class Forked:
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGTERM)
 
-    def wait(self) -> None:
+    def wait(self, timeout: float = 60.0) -> None:
         """Wait until it is gone."""
+        deadline = time.monotonic() + timeout
         while _lives(self.pid):
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout)
             time.sleep(0.02)
 
 
 def launch(arguments: Sequence[str], log: IO[str], environ: dict[str, str]) -> Any:
     """Fork a supervisor instead of starting it: takes the place of `lifecycle.launch`."""
+    return forked("opslib.sandbox.supervisor", arguments, log.fileno(), environ)
+
+
+def forked(program: str, arguments: Sequence[str], log: int, environ: Mapping[str, str]) -> Forked:
+    """Let `main` of a module run in a process that is forked, its standard output a pipe."""
     read_end, write_end = os.pipe()
-    wanted = json.dumps({"arguments": list(arguments), "environ": environ, "folder": str(Path.cwd())}).encode()
+    wanted = {"program": program, "arguments": list(arguments), "environ": dict(environ), "folder": str(Path.cwd())}
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
         connection.connect(str(_address()))
-        socket.send_fds(connection, [wanted], [write_end, log.fileno()])
+        socket.send_fds(connection, [json.dumps(wanted).encode()], [write_end, log])
         os.close(write_end)
         pid = int(connection.recv(64))
     return Forked(pid, os.fdopen(read_end, encoding="utf-8"))
@@ -136,7 +145,7 @@ def _read_life() -> None:
 
 
 def _become(wanted: dict[str, Any], output: int, log: int) -> None:
-    """Be the supervisor that was asked for, in a session of its own, and end with it."""
+    """Be the program that was asked for, in a session of its own, and end with it."""
     code = 1
     try:
         os.setsid()
@@ -148,11 +157,11 @@ def _become(wanted: dict[str, Any], output: int, log: int) -> None:
         os.environ.clear()
         os.environ.update(wanted["environ"])
         time.tzset()
-        from opslib.sandbox import supervisor
-
-        code = supervisor.main(wanted["arguments"])
+        code = importlib.import_module(wanted["program"]).main(wanted["arguments"]) or 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         os._exit(code)

@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import urllib.request
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,9 +15,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import boto3
+import botocore.session
 import pytest
 from botocore.config import Config
+from botocore.loaders import create_loader
 
+_MODELS = create_loader()  # of services, each read once in a process
 NOW_MS = 1_793_846_400_000  # 2026-11-05T02:40:00Z
 HOUR_MS = 3_600_000
 ORDERS = 500
@@ -33,14 +37,16 @@ class Gateway:
     """A running gateway as a test sees it."""
 
     endpoint: str
-    process: subprocess.Popen
+    process: Any
     clients: dict[tuple[Any, ...], Any] = field(default_factory=dict)
 
     def client(self, service: str, region: str = "ap-northeast-1", attempts: int = 1, **config: Any) -> Any:
         """Return a real boto3 client that does not retry unless told to."""
         key = (service, region, attempts, *sorted(config.items()))
         if key not in self.clients:
-            session = boto3.session.Session("sandbox", "sandbox", region_name=region)
+            core = botocore.session.Session()
+            core.register_component("data_loader", _MODELS)
+            session = boto3.session.Session("sandbox", "sandbox", region_name=region, botocore_session=core)
             settings = Config(retries={"total_max_attempts": attempts, "mode": "standard"}, **config)
             self.clients[key] = session.client(service, endpoint_url=self.endpoint, config=settings)
         return self.clients[key]
@@ -59,9 +65,15 @@ class Gateway:
 
 
 @contextmanager
-def running(clock: str = "frozen") -> Iterator[Gateway]:
-    """Run a gateway with the tiny life until the block ends."""
-    process = subprocess.Popen([sys.executable, __file__, clock], stdout=subprocess.PIPE, text=True)
+def running(clock: str = "frozen", *, fresh: bool = False) -> Iterator[Gateway]:
+    """Run a gateway with the tiny life until the block ends; `fresh` in a process that is started, not forked."""
+    process: Any
+    if fresh:
+        process = subprocess.Popen([sys.executable, __file__, clock], stdout=subprocess.PIPE, text=True)
+    else:
+        from tests.warm_sandboxes import forked  # this file is also a program, which finds no tests
+
+        process = forked("tests.sandbox.gateway_process", [clock], 2, os.environ)
     try:
         assert process.stdout is not None
         port = process.stdout.readline().strip()
@@ -70,6 +82,7 @@ def running(clock: str = "frozen") -> Iterator[Gateway]:
     finally:
         process.terminate()
         process.wait(timeout=10)
+        process.stdout.close()
 
 
 @pytest.fixture(scope="module")
@@ -137,8 +150,9 @@ def tiny_events() -> dict[str, list[dict[str, Any]]]:
     return lived | {"amplify_builds": [*builds, {**builds[0], "id": 61, "branch": "feature/gift"}]}
 
 
-def main(clock: str) -> None:
+def main(arguments: Sequence[str]) -> None:
     """Serve until terminated; the port is the only line of output."""
+    [clock] = arguments
     from opslib.sandbox.clock import Clock
 
     now = Clock.start(frozen=clock == "frozen")
@@ -150,4 +164,4 @@ def main(clock: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1:])

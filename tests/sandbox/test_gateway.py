@@ -73,7 +73,7 @@ def test_time_is_advanced() -> None:
 
 def test_seeded_ids_are_equal_in_fresh_processes() -> None:
     def made() -> list[str]:
-        with running() as gateway:
+        with running(fresh=True) as gateway:
             identity = gateway.client("sts").get_caller_identity()
             ecs = gateway.client("ecs")
             ecs.create_cluster(clusterName="c")
