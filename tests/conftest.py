@@ -21,18 +21,19 @@ from tests.warm_sandboxes import SHARED
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each process that a test starts would compile opslib anew
 sys.dont_write_bytecode = False  # and each worker every test file
 
-# Files of more than 20 s, longest first. A file is a worker's (--dist loadfile), and xdist would begin with those of
+# Files of more than 5 s, longest first. A file is a worker's (--dist loadfile), and xdist would begin with those of
 # most tests: the long ones of a single test came last, and the other worker stood idle meanwhile.
 LONGEST = [
     f"tests/{name}.py"
     for name in (
-        "runbooks/test_first_look", "test_end_to_end", "checks/test_database", "sandbox/test_process", "notebooks/test_outputs_hold",
-        "notebooks/test_outputs_hold_elsewhere", "sandbox/test_from_nothing", "alerting/test_end_to_end_alerts", "sources/test_logs",
-        "doctor/test_doctor", "incidents/test_alarm_to_closed", "checks/test_frontend", "runbooks/test_daily_health", "planning/test_plan",
-        "planning/test_by_hand", "runner/test_headless", "browser/test_first_aid", "actions/test_services", "alerting/test_notifier",
-        "browser/test_lab", "runner/test_batch", "faults/test_no_secret_leaves", "sandbox/test_delivery", "sandbox/test_gateway_alarms",
-        "actions/test_data", "sandbox/test_gateway", "actions/test_database", "checks/test_services", "checks/test_ranking",
-        "scheduling/test_running", "incidents/test_incidents", "actions/test_rollout", "doctor/test_init", "faults/test_log_checks",
+        "runbooks/test_first_look", "scheduling/test_running", "sandbox/test_process", "notebooks/test_outputs_hold",
+        "notebooks/test_outputs_hold_elsewhere", "browser/test_lab", "sandbox/test_from_nothing", "test_end_to_end",
+        "doctor/test_doctor", "checks/test_ranking", "faults/test_no_secret_leaves", "checks/test_database",
+        "runbooks/test_daily_health", "browser/test_first_aid", "incidents/test_alarm_to_closed", "sandbox/test_gateway",
+        "checks/test_services", "alerting/test_end_to_end_alerts", "sandbox/test_gateway_alarms", "sources/test_logs",
+        "runner/test_headless", "incidents/test_incidents", "runner/test_batch", "planning/test_plan", "planning/test_by_hand",
+        "checks/test_frontend", "sandbox/test_delivery", "actions/test_data", "actions/test_services", "alerting/test_notifier",
+        "actions/test_database", "actions/test_rollout", "doctor/test_init", "faults/test_log_checks",
     )
 ]  # fmt: skip
 
