@@ -85,6 +85,9 @@ def _joined(found: list[list[float]]) -> list[list[float]]:
 def _typed(found: list[list[float]], names: pd.Index) -> pd.DataFrame:
     import pandas as pd
 
+    if not found:  # mostly so, and a conversion costs more than the search
+        kinds = dict.fromkeys(COLUMNS[1:4], "datetime64[ns, UTC]")
+        return pd.DataFrame({name: pd.Series(dtype=kinds.get(name, "object")) for name in COLUMNS})
     frame = pd.DataFrame(found, columns=COLUMNS)
     frame["group"] = [names[int(code)] for code in frame["group"]]
     for column in ("reached", "since", "until"):

@@ -53,6 +53,19 @@ def test_a_burst_over_the_edge_of_any_bin_is_one() -> None:
     assert not len(sliding.episodes(at, pd.Series(["a"] * 3), span=pd.Timedelta(seconds=14), least=3))
 
 
+def test_the_same_thing_at_both_ends_of_a_span_is_one_thing() -> None:
+    at = pd.Series(pd.to_datetime(["2026-11-05 01:00:00", "2026-11-05 01:10:00"], utc=True))
+    who, same, two = pd.Series(["a", "a"]), pd.Series(["x", "x"]), pd.Series(["x", "y"])
+    assert not len(sliding.episodes(at, who, span=SPAN, least=2, value=same))
+    assert len(sliding.episodes(at, who, span=SPAN, least=2, value=two)) == 1
+
+
+def test_bursts_that_share_no_row_are_two() -> None:
+    at = pd.Series(pd.to_datetime([f"2026-11-05 01:{minute:02}:00" for minute in (0, 1, 2, 30, 31, 32)], utc=True))
+    found = sliding.episodes(at, pd.Series(["a"] * 6), span=SPAN, least=3)
+    assert list(found["since"]) == [at[0], at[3]] and list(found["until"]) == [at[2], at[5]]
+
+
 def test_nothing_is_no_episode() -> None:
     nothing = pd.Series(pd.to_datetime([], utc=True))
     found = sliding.episodes(nothing, pd.Series([], dtype="str"), span=SPAN, least=1)
