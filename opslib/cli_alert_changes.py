@@ -22,3 +22,14 @@ def plan(env: str, over_hand: bool, allow_loss: bool) -> None:
     """
     given = {"over_hand": json.dumps(over_hand), "allow_loss": json.dumps(allow_loss)}
     say_planned("1-monitor/deploy-alerts", given, env=env, idle=0, apply=APPLY)
+
+
+@click.command()
+@env_option
+@click.option("--region", default="", help="One region alone; else the environment's and us-east-1.")
+def drill(env: str, region: str) -> None:
+    """Plan a drill of the way to Slack and PagerDuty; applied, it tells people, and says which part did not come through.
+
+    Exit code: 0 there is a plan to apply; 1 a condition does not hold; 3 no report.
+    """
+    say_planned("1-monitor/drill-alerts", {"region": region}, env=env, apply=APPLY)

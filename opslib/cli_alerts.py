@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from opslib.cli_alert_changes import plan
+from opslib.cli_alert_changes import drill, plan
 from opslib.cli_changes import apply, env_option, near
 
 
@@ -15,7 +15,7 @@ def alerts() -> None:
     """Alarms as code, and how they reach people."""
 
 
-for _command in (plan, apply):
+for _command in (plan, apply, drill):
     alerts.add_command(_command)
 
 
