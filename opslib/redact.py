@@ -29,7 +29,7 @@ _RULES: list[tuple[tuple[str, ...], re.Pattern[str], str | Callable[[re.Match[st
     (("earer ", "asic "), re.compile(r"\b([Bb](?:earer|asic) )(?!\[redacted)[\w.~+/=-]{8,}"), r"\1[redacted:authorization]"),
     ((":", "="), re.compile(_NAMED), lambda m: m[0] if _harmless(m[3]) or _names_only(m) else f"{m[1]}{m[2]}{_quoted(m[3])}"),
     (("@",), re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.)+[A-Za-z]{2,24}\b"), "[email]"),
-    (("0", "+81"), re.compile(r"(?<![\w.:-])(?:\+81[- ]?|0)(?:[5789]0[- ]?\d{4}[- ]\d{4}|[5789]0\d{8}|\d{1,4}[- ]\d{1,4}[- ]\d{4})(?![\w.:-])"),
+    (("0", "+81"), re.compile(r"(?<![\w.-])(?<!\d:)(?:\+81[- ]?|0)(?:[5789]0[- ]?\d{4}[- ]\d{4}|[5789]0\d{8}|\d{1,4}[- ]\d{1,4}[- ]\d{4})(?![\w.:-])"),
      "[phone]"),
     (("3", "4", "5", "6", "2"), re.compile(r"(?<![\w.-])(?:\d{13,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{1,7}|\d{4}([ -])\d{6}\2\d{4,5})(?![\w.-])"),
      lambda m: "[card]" if _is_card(m[0]) else m[0]),

@@ -21,6 +21,7 @@ SECRETS = {
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl": "eyJzdWIiOiIxIn0",
     "mail taro.yamada@example.co.jp now": "taro.yamada",
     "call 090-1234-5678 today": "1234-5678",
+    "tel:090-1234-5678, mobile:x": "1234-5678",
     "card 4111 1111 1111 1111 declined": "4111 1111",
     "card 4111111111111111": "41111111",
     "-----BEGIN RSA PRIVATE KEY-----\nMIIabc\n-----END RSA PRIVATE KEY-----": "MIIabc",

@@ -389,8 +389,8 @@ def test_a_chain_that_was_cut_while_open_is_found(alone: config.Environment) -> 
     assert problems == ["journal.jsonl: the last 1 of 2 entries are missing"]
 
 
-def test_sixty_secrets_in_every_field_that_can_carry_one(alone: config.Environment, tmp_path: Path) -> None:
-    """Twelve kinds of secrets and personal data, five of each; none lies in any file or name of the record."""
+def _sixty() -> list[tuple[str, str]]:
+    """Return sixty secrets and personal data as they slip out, twelve kinds, five of each, and what must not be seen of each."""
     dice = random.Random(60)
 
     def some(count: int, alphabet: str = string.ascii_letters + string.digits) -> str:
@@ -405,6 +405,16 @@ def test_sixty_secrets_in_every_field_that_can_carry_one(alone: config.Environme
     }  # fmt: skip
     planted = [make() for make in makers.values() for _ in range(5)]
     assert len(planted) == 60
+    bare = [
+        secret.rpartition("=")[2].rpartition(": ")[2].strip('"').removeprefix("Bearer ").split("@db")[0]
+        for secret in planted
+    ]
+    return list(zip(planted, bare, strict=True))
+
+
+def test_sixty_secrets_in_every_field_that_can_carry_one(alone: config.Environment, tmp_path: Path) -> None:
+    """Twelve kinds of secrets and personal data, five of each; none lies in any file or name of the record."""
+    planted, bare = zip(*_sixty(), strict=True)
     made = store.begin(alone, f"slow {planted[0]}", severity=planted[5])
     for number, secret in enumerate(planted):
         kind = store.KINDS[number % len(store.KINDS)]
@@ -422,13 +432,26 @@ def test_sixty_secrets_in_every_field_that_can_carry_one(alone: config.Environme
         named.write_text(f"line {secret}\n")
         store.attach(made, alone, named, says=f"a {secret}", query=f"q {secret}", window=f"w {secret}")
     closing.close(alone, store.load(alone, made.id), incomplete=True)
-    bare = [
-        secret.rpartition("=")[2].rpartition(": ")[2].strip('"').removeprefix("Bearer ").split("@db")[0]
-        for secret in planted
-    ]
     for file in (file for file in made.folder.rglob("*") if file.is_file()):
         text = file.read_text() + file.relative_to(made.folder).as_posix()
         assert not [secret for secret in bare if secret in text], file
+    printed = "".join(opslib("incident", *words).stdout for words in (["list"], ["verify", made.id]))
+    assert made.id in printed and not [secret for secret in bare if secret in printed]
+
+
+def test_sixty_secrets_in_the_journal_of_changes(alone: config.Environment) -> None:
+    """What people type and what AWS answers goes into the journal, and is printed from there: never as it was."""
+    own = Journal.of(alone)
+    for number, (planted, _) in enumerate(_sixty()):
+        about = {"plan": f"{number:064x}", "action": "restart-service", "target": f"api {planted}"}
+        own.append("apply", at=aws.now(alone), confirmed_by=f"typed: {planted}", lock=planted, content={"verification": {"look": f"aws {planted}"}}, **about)  # fmt: skip
+        own.append("intent", at=aws.now(alone), step=1, call=f"ecs:{planted}", command=f"aws ecs {planted}", **about)
+        own.append("result", at=aws.now(alone), step=1, outcome="unknown", why=f"said {planted}", kept={"a": [planted]}, **about)  # fmt: skip
+        own.append("refused", at=aws.now(alone), what=f"no {planted}", why=planted, **about)
+    told = opslib("journal", "--last", "1000")
+    assert told.returncode == 0 and told.stdout.count("UNKNOWN: CHECK") == 60, told.stderr
+    for text in (told.stdout + told.stderr, own.file.read_text()):
+        assert not [bare for _, bare in _sixty() if bare in text]
 
 
 def opslib(*words: str) -> subprocess.CompletedProcess[str]:
