@@ -141,17 +141,18 @@ def _seasons(x: Floats, axis: Floats, base: Mask, during: Mask) -> list[tuple[Fl
     near = max(900.0, 2.5 * step)
     smooth = pd.Series(x).rolling(_odd(near / step), center=True, min_periods=1).median().to_numpy()
     past = axis < axis[during][0]
+    earlier, usual = axis[past], smooth[past]
     found = []
     for days in range(1, int((axis[-1] - axis[0]) / DAY) + 2):
         then = axis - days * DAY
-        spot = np.clip(np.searchsorted(axis[past], then), 1, max(int(past.sum()) - 1, 1))
-        if past.sum() < 3:
+        spot = np.clip(np.searchsorted(earlier, then), 1, max(len(earlier) - 1, 1))
+        if len(earlier) < 3:
             break
-        gap = np.minimum(np.abs(axis[past][spot] - then), np.abs(axis[past][spot - 1] - then))
+        gap = np.minimum(np.abs(earlier[spot] - then), np.abs(earlier[spot - 1] - then))
         usable = gap <= near
         if usable[during].mean() < 0.6:
             continue
-        left = np.where(usable, x - np.interp(then, axis[past], smooth[past]), np.nan)
+        left = np.where(usable, x - np.interp(then, earlier, usual), np.nan)
         ours = base & usable
         if ours.sum() >= 5:
             left = left - np.median(left[ours])
@@ -182,12 +183,13 @@ def _noise(residual: Floats, y: Floats, whole: Floats) -> float:
     return max(float(spread), float(quartiles), float(wander), floor, 1e-12 * float(np.max(np.abs(whole))), 1e-300)
 
 
-def _steady(z: Floats, width: int = 3) -> Floats:
-    """Return the running median: one odd point is no finding."""
-    if len(z) < width:
+def _steady(z: Floats) -> Floats:
+    """Return the running median of three: one odd point is no finding."""
+    if len(z) < 3:
         return z
     padded = np.concatenate([z[:1], z, z[-1:]])
-    return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(padded, width), axis=1), dtype=float)
+    before, after = padded[:-2], padded[2:]
+    return np.maximum(np.minimum(before, z), np.minimum(np.maximum(before, z), after))
 
 
 def _severity(z: Floats, axis: Floats, base: Mask, during: Mask, bad: str) -> Finding:
