@@ -189,7 +189,7 @@ def _steady(z: Floats) -> Floats:
         return z
     padded = np.concatenate([z[:1], z, z[-1:]])
     before, after = padded[:-2], padded[2:]
-    return np.maximum(np.minimum(before, z), np.minimum(np.maximum(before, z), after))
+    return np.asarray(np.maximum(np.minimum(before, z), np.minimum(np.maximum(before, z), after)), dtype=float)
 
 
 def _severity(z: Floats, axis: Floats, base: Mask, during: Mask, bad: str) -> Finding:
