@@ -105,6 +105,9 @@ class Alerts(Strict):
     code_buckets: dict[str, str] = Field(default_factory=dict)  # by region: where the notifier's code lies
     slack_secret: str = ""  # with the webhook's address: a secret's name, which is looked up in each region, or an ARN
     pagerduty_secret: str = ""  # with the routing key, likewise
+    pagerduty_service: str = ""  # the id of PagerDuty's service, to look who is called
+    pagerduty_token: str = ""  # name of the secret with a read-only key of PagerDuty's REST API
+    pagerduty_api: Annotated[str, AfterValidator(_address)] = "https://api.pagerduty.com"
     stack_role: str = ""  # ARN of the role by which CloudFormation makes the stacks; empty: the change role's rights
 
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from opslib.alerting import deliveries, pipeline_parts, wanted
 from opslib.alerting.alarms import GLOBAL
 from opslib.alerting.delivery import SINKS
-from opslib.alerting.pipeline_parts import KINDS, Fault, Path
-from opslib.checks.wording import counted, listed, local
+from opslib.alerting.pipeline_path import KINDS, Fault, Path
+from opslib.checks.wording import counted, listed, local, took
 from opslib.display import FLAG
 from opslib.result import Finding, Next, Result, Sight, Source, Verdict
-from opslib.sources import alarms, messaging
+from opslib.sources import alarms, messaging, pagerduty
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +31,7 @@ def whole(run: Run, *, drift: bool = True) -> Result:
     """Say whether alerts reach people and whether they did within the window (24 hours), link by link.
 
     `drift` also asks CloudFormation what was changed by hand, for which it takes up to half a minute. Critical: an alert
-    would not arrive, or did not. Parts: links, lately. The table of the result is what is wrong, with what to do.
+    would not arrive, or did not. Parts: links, lately, escalation. The table of the result is what is wrong, with what to do.
     """
     window, env = run.window_or("24h"), run.environment
     facts = run.facts(
@@ -43,6 +43,7 @@ def whole(run: Run, *, drift: bool = True) -> Result:
     names = [(region, url.rpartition("/")[2]) for region, url in places["queues"]]
     standing = [wanted.Place(one.stack, one.region) for one in path.rows("stacks") if one.status]
     more: dict[str, Any] = {link: partial(getattr(messaging, link), env, places[link]) for link in KINDS}
+    more["escalation"] = partial(pagerduty.levels, env)
     more["lately"] = partial(deliveries.lately, env, window=window, queues=names)
     if drift:
         more["by_hand"] = partial(wanted.by_hand, env, standing)
@@ -59,7 +60,7 @@ def _told(path: Path) -> Result:
     return Result(
         NAME, TITLE, verdict, _sentence(path, found, bool(unseen)), _sight(path, unseen), listed(unseen, 5), _tiles(path, found), table=_table(found), sources=_sources(path),
         next=(Next("1-monitor/deploy-alerts", {}, "make the stacks what opslib.toml says") if found else Next("1-monitor/alarm-coverage", {}, "see what has no alarm"),), data=tuple(f"data/{name}.csv" for name in path.facts) if path.run.folder else (),
-        parts=(_links(path, found), _lately(path)), findings=tuple(Finding(one.key, one.severity, f"{one.name} {one.region}: {one.what} Do: {one.do}") for one in found),
+        parts=(_links(path, found), _lately(path), _escalation(path)), findings=tuple(Finding(one.key, one.severity, f"{one.name} {one.region}: {one.what} Do: {one.do}") for one in found),
     )  # fmt: skip
 
 
@@ -203,10 +204,25 @@ def _lately(path: Path) -> Result:
     return Result("lately", title, Verdict.WARN if wrong else Verdict.OK, sentence, Sight.PARTIAL if problems else Sight.COMPLETE, listed(problems, 3), table=table)  # fmt: skip
 
 
+def _escalation(path: Path) -> Result:
+    """Show whom PagerDuty calls, and who is next."""
+    import pandas as pd
+
+    title, fact, rows = "Who is called?", path.facts["escalation"], list(path.rows("escalation"))
+    if fact.frame is None:
+        return Result("escalation", title, Verdict.UNKNOWN, "Whom PagerDuty calls could not be seen.", Sight(fact.sight), f"{fact.error.what}: {fact.error.why}" if fact.error else "")  # fmt: skip
+    wrong = [fault for fault in pipeline_parts.faults(path) if fault.link == "escalation"]
+    verdict = Verdict.OK if not wrong else Verdict.CRITICAL if any(one.severity == "critical" for one in wrong) else Verdict.WARN  # fmt: skip
+    sentence = wrong[0].what if wrong else f"{len(rows)} levels: when {rows[0].who} does not answer in {took(60 * rows[0].minutes)}, {rows[1].who} is called."  # fmt: skip
+    table = pd.DataFrame([(one.level, one.who or "nobody", took(60 * one.minutes)) for one in rows], columns=["level", "who", "until the next"])  # fmt: skip
+    return Result("escalation", title, verdict, sentence, table=table)
+
+
 def _sources(path: Path) -> tuple[Source, ...]:
     account, regions = path.run.identity.account, f"{path.run.environment.region}, {GLOBAL}"
     return (
         Source("CloudFormation DescribeStacks, GetTemplate, ListStackResources, DetectStackDrift", account, regions),
-        Source("SNS, SQS, Lambda, EventBridge, KMS, Secrets Manager: their descriptions; no message and no secret's value is read", account, regions),
+        Source("SNS, SQS, Lambda, EventBridge, KMS, Secrets Manager: their descriptions; no message and no sink's secret is read", account, regions),
         Source("CloudWatch DescribeAlarms, GetMetricData", account, regions, path.window.text()),
+        Source("PagerDuty REST API v2: services, escalation_policies", note="with a read-only key, fetched for this"),
     )  # fmt: skip

@@ -4,85 +4,28 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from opslib.actions.stack_state import CALM
 from opslib.alerting import deliveries, template, wanted
 from opslib.alerting.delivery import SINKS, TOPICS
+from opslib.alerting.pipeline_path import Fault, Path
 from opslib.checks.wording import counted, listed, local, took
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from opslib.run import Fact, Run
-    from opslib.window import Window
 
 DEPLOY = "opslib alerts plan, then opslib alerts apply"
 YOUNG = timedelta(minutes=20)  # a stack through which the first heartbeat may not have come yet
-KINDS = {
-    "topics": "AWS::SNS::Topic", "subscriptions": "AWS::SNS::Topic", "functions": "AWS::Lambda::Function", "rules": "AWS::Events::Rule", "queues": "AWS::SQS::Queue",
-}  # fmt: skip
 _SERIOUS = {"critical": "critical", "error": "error"}
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One thing that is wrong; `link` is the part of the way that it belongs to."""
-
-    link: str
-    name: str
-    region: str
-    severity: str  # critical, error or warning
-    what: str
-    do: str
-
-    @property
-    def key(self) -> str:
-        """Return what stays the same in every run."""
-        return f"pipeline:{self.link}:{self.name}:{self.region}"[:255]
-
-
-@dataclass(frozen=True)
-class Path:
-    """What was seen of the way."""
-
-    run: Run
-    window: Window
-    facts: Mapping[str, Fact]
-
-    def rows(self, name: str) -> Iterable[Any]:
-        """Return the rows of a fact; none where it could not be seen."""
-        fact = self.facts.get(name)
-        return () if fact is None or fact.frame is None else fact.frame.itertuples()
-
-    def saw(self, name: str, what: str, region: str) -> bool:
-        """Tell whether one thing could be looked at, so that it is not there when it has no row."""
-        fact = self.facts.get(name)
-        if fact is None or fact.frame is None:
-            return False
-        return not any(each.startswith(f"{what} in {region}:") for each in fact.frame.attrs.get("problems", []))
-
-    def made(self, kind: str) -> Iterator[Any]:
-        """Yield the resources of a kind that stacks were to make."""
-        yield from (one for one in self.rows("resources") if one.kind == KINDS[kind])
-
-    @cached_property
-    def absent(self) -> set[wanted.Place]:
-        """Return the stacks that there are not."""
-        return {wanted.Place(one.stack, one.region) for one in self.rows("stacks") if not one.status}
-
-    def of(self, name: str, key: str) -> dict[tuple[str, str], Any]:
-        """Return the rows of a fact by name and region."""
-        return {(getattr(one, key), one.region): one for one in self.rows(name)}
 
 
 def faults(path: Path) -> list[Fault]:
     """Return all that is wrong, the worst first, in the order of the way."""
-    links = (_stacks, _alarms, _rules, _topics, _subscriptions, _functions, _secrets, _queues, _lately)
+    links = (_stacks, _alarms, _rules, _topics, _subscriptions, _functions, _secrets, _queues, _lately, _escalation)
     found = [fault for link in links for fault in link(path)]
     return sorted(found, key=lambda fault: ("critical", "error", "warning").index(fault.severity))
 
@@ -266,6 +209,17 @@ def _silent(path: Path, who: str, what: str, region: str, when: str, created: An
     if created is not None and path.run.now - created < YOUNG and not when:
         return Fault(what, who, region, "warning", f"{said} yet: the stack is younger than {took(YOUNG.total_seconds())}.", "wait for it, and run this again")  # fmt: skip
     return Fault(what, who, region, "error" if what == "tick" else "critical", f"{said}{since}: alerts would not, either.", logs)  # fmt: skip
+
+
+def _escalation(path: Path) -> Iterator[Fault]:
+    levels = list(path.rows("escalation"))
+    for one in levels[:1]:
+        if one.status in {"maintenance", "disabled"}:
+            yield Fault("escalation", f"PagerDuty's {one.service}", "PagerDuty", "critical", f"It is {one.status}: nobody is called.", "end it in PagerDuty: Services, Settings")  # fmt: skip
+    reached = [one for one in levels if one.who]
+    if levels and len(reached) < 2:
+        said = "Nobody stands in it." if not reached else f"It has one level ({reached[0].who}): when they do not answer, nobody is called."  # fmt: skip
+        yield Fault("escalation", levels[0].policy, "PagerDuty", "warning" if reached else "critical", said, "add a second level in PagerDuty: People, Escalation Policies")  # fmt: skip
 
 
 def _set_back(stack: str, region: str) -> str:

@@ -62,7 +62,7 @@ def _known(environment: Environment) -> dict[str, tuple[str, ...]]:
         "database_user": by_token, "branch": environment.frontend.branch if environment.frontend else "", "change_role": environment.change_role,
         "instance": database.instance if database else "", "read_switch": database.read_switch.lstrip("/") if database else "",
         "read_record": database.read_record.rstrip(".").lower() if database else "", "lock_bucket": environment.lock_bucket, "incident_bucket": environment.incident_bucket, "incident_log_group": environment.incident_log_group,
-        "stack_role": environment.alerts.stack_role,
+        "stack_role": environment.alerts.stack_role, "pagerduty_token": environment.alerts.pagerduty_token,
     }  # fmt: skip
     return {name: (value,) if value else () for name, value in one.items()} | {
         "log_group": environment.log_groups,

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from opslib import aws
+from opslib import aws, config
 from opslib.alerting import pipeline
 from opslib.cli_alerts import alerts
+from opslib.errors import ConfigError
 from opslib.result import Result, Sight, Verdict
 from opslib.run import DEADLINE_SECONDS, start
 from opslib.sandbox.control import Sandbox
+from opslib.sandbox.sinks.stand_ins import READ_KEY
+from opslib.sources import pagerduty
 from tests.alerting.alert_path import AWAY, HOME, AlertPath
 
 
@@ -85,6 +89,19 @@ def test_the_command_says_it_and_ends_with_its_code(path: AlertPath, sound: Resu
     done = CliRunner().invoke(alerts, ["status", "--env", "sandbox", "--no-drift"])
     path.sandbox.clear_faults()
     assert done.exit_code == 2 and "GetTopicAttributes was denied" in done.output
+
+
+def test_the_escalation_policy_has_two_levels_and_the_key_stands_nowhere(sound: Result) -> None:
+    found = sound.part("escalation")
+    assert found.sentence == "2 levels: when primary does not answer in 15 min, secondary is called."
+    assert READ_KEY not in json.dumps(sound.as_json())
+
+
+def test_without_a_key_there_is_no_answer(path: AlertPath) -> None:
+    environment = config.load("sandbox")
+    bare = environment.model_copy(update={"alerts": environment.alerts.model_copy(update={"pagerduty_token": ""})})
+    with pytest.raises(ConfigError, match="whom PagerDuty calls is not known"):
+        pagerduty.levels(bare)
 
 
 Break = Callable[[AlertPath], Callable[[], Any]]
@@ -174,6 +191,27 @@ def shut_out(path: AlertPath) -> Callable[[], Any]:
     return lambda: functions.add_permission(FunctionName="ops-notify-pagerduty", **given)
 
 
+def put(path: AlertPath, place: str, body: dict[str, Any]) -> None:
+    """Change what PagerDuty has, by its own API."""
+    url = f"{path.sandbox.endpoint}/_sinks/pagerduty/{place}"
+    headers = {"Authorization": f"Token token={READ_KEY}", "Content-Type": "application/json"}
+    urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode(), headers, method="PUT")).close()
+
+
+def one_level(path: AlertPath) -> Callable[[], Any]:
+    def rules(*names: str) -> dict[str, Any]:
+        each = [{"escalation_delay_in_minutes": 15, "targets": [{"id": "P1", "type": "user_reference", "summary": name}]} for name in names]  # fmt: skip
+        return {"escalation_policy": {"escalation_rules": each}}
+
+    put(path, "escalation_policies/PSHOPESC", rules("primary"))
+    return lambda: put(path, "escalation_policies/PSHOPESC", rules("primary", "secondary"))
+
+
+def out_of_service(path: AlertPath) -> Callable[[], Any]:
+    put(path, "services/PSHOPOPS", {"service": {"status": "disabled"}})
+    return lambda: put(path, "services/PSHOPOPS", {"service": {"status": "active"}})
+
+
 BREAKS: dict[Break, tuple[str, Verdict, str]] = {
     dead_letters: (f"dead letters:SlackFailed:{HOME}", Verdict.CRITICAL, "1 alert was not delivered"),
     no_ok_action: (f"alarm:sandbox-severe-database:{HOME}", Verdict.WARN, "does not tell ops-critical when it is over"),
@@ -185,6 +223,8 @@ BREAKS: dict[Break, tuple[str, Verdict, str]] = {
     rule_off: (f"rule:BuildFailed:{HOME}", Verdict.CRITICAL, "aws events enable-rule --name"),
     no_secret: (f"secret:ops/pagerduty:{AWAY}", Verdict.CRITICAL, "restore-secret"),
     other_code: (f"function:ops-notify-slack:{AWAY}", Verdict.WARN, "other code than this opslib's"),
+    one_level: ("escalation:shop on call:PagerDuty", Verdict.WARN, "one level (primary)"),
+    out_of_service: ("escalation:PagerDuty's shop:PagerDuty", Verdict.CRITICAL, "It is disabled: nobody is called"),
     shut_out: (f"permission:ops-notify-pagerduty:{HOME}", Verdict.CRITICAL, "may not be called by events:*"),
 }  # fmt: skip
 
@@ -221,12 +261,13 @@ def test_a_heartbeat_that_stopped_is_critical(path: AlertPath, sound: Result) ->
     [
         ("cloudformation", "DescribeStacks", "stacks: DescribeStacks was denied"), ("sqs", "GetQueueAttributes", "queues: GetQueueAttributes was denied"),
         ("kms", "GetKeyPolicy", "topics: GetKeyPolicy was denied"), ("cloudwatch", "DescribeAlarms", "alarms: DescribeAlarms was denied"),
+        ("secretsmanager", "GetSecretValue", "escalation: GetSecretValue was denied"), ("pagerduty", "Rest", "escalation: PagerDuty did not answer"),
         ("cloudwatch", "GetMetricData", "lately: GetMetricData was denied"), ("secretsmanager", "DescribeSecret", "secrets: DescribeSecret was denied"),
     ],
 )  # fmt: skip
 def test_what_is_denied_is_blind_and_no_fault(path: AlertPath, sound: Result, service: str, operation: str, words: str) -> None:  # fmt: skip
     path.sandbox.advance("1m")  # metrics are remembered for their minute
-    path.sandbox.fault(service=service, operation=operation, kind="access-denied")
+    path.sandbox.fault(service=service, operation=operation, kind="drop" if service == "pagerduty" else "access-denied")
     found = look(path, drift=False)
     path.sandbox.clear_faults()
     assert found.findings == () and found.verdict is Verdict.UNKNOWN and found.blind

@@ -1,4 +1,4 @@
-"""What PagerDuty's Events API v2 takes, and the incidents that it makes of it."""
+"""What PagerDuty's Events API v2 takes, the incidents that it makes of it, and whom its REST API says it calls."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -7,6 +7,7 @@ from typing import Any
 EVENTS, CHANGES = "/v2/enqueue", "/v2/change/enqueue"
 BYTES = 512 * 1024
 SEVERITIES = ("critical", "error", "warning", "info")
+SERVICE_ID, POLICY_ID = "PSHOPOPS", "PSHOPESC"
 ACTIONS = ("trigger", "acknowledge", "resolve")
 
 
@@ -70,12 +71,30 @@ class Incident:
     resolved: str = ""
 
 
+def _level(*names: str, minutes: int = 15) -> dict[str, Any]:
+    targets = [{"id": f"P{name.upper()}", "type": "schedule_reference", "summary": name} for name in names]
+    return {"escalation_delay_in_minutes": minutes, "targets": targets}
+
+
 @dataclass
 class Service:
     """A service of PagerDuty: its incidents by dedup key, and what changed."""
 
     incidents: list[Incident] = field(default_factory=list)
     changes: list[dict[str, Any]] = field(default_factory=list)
+    status: str = "active"
+    levels: list[dict[str, Any]] = field(default_factory=lambda: [_level("primary"), _level("secondary", minutes=30)])
+
+    def rest(self, path: str, given: Any = None) -> dict[str, Any] | None:
+        """Answer the REST API for the service and its escalation policy, changed first by what a PUT gives; None: not found."""
+        if path == f"/services/{SERVICE_ID}":
+            self.status = (given or {}).get("service", {}).get("status", self.status)
+            policy = {"id": POLICY_ID, "type": "escalation_policy_reference"}
+            return {"service": {"id": SERVICE_ID, "name": "shop", "status": self.status, "escalation_policy": policy}}
+        if path == f"/escalation_policies/{POLICY_ID}":
+            self.levels = (given or {}).get("escalation_policy", {}).get("escalation_rules", self.levels)
+            return {"escalation_policy": {"id": POLICY_ID, "name": "shop on call", "escalation_rules": self.levels}}
+        return None
 
     def take(self, path: str, body: Mapping[str, Any], at: str, made: str) -> str:
         """Fold an event in and return its dedup key; `made` is the key of a trigger that has none."""

@@ -14,6 +14,7 @@ PREFIX = "/_sinks/"
 SINKS = ("slack", "pagerduty")
 HOOK_SECRET = "sandbox0webhook0of0opslib"
 ROUTING_KEY = "sandbox0pagerduty0routing0key032"  # 32 characters, as PagerDuty's
+READ_KEY = "sandbox0read0key0of0"  # of PagerDuty's REST API
 WORDS = {  # what each says with a status
     "slack": {429: "rate_limited", 403: "action_prohibited", 404: "no_service", 410: "channel_is_archived", 400: "invalid_payload"},
     "pagerduty": {429: "throttle exceeded", 400: "invalid event"},
@@ -23,7 +24,7 @@ WORDS = {  # what each says with a status
 def secrets(port: str) -> dict[str, str]:
     """Return by name the secrets that lead the notifiers here."""
     hook = f"http://127.0.0.1:{port}{PREFIX}slack{slack.HOOK}{HOOK_SECRET}"
-    return {"ops/slack": hook, "ops/pagerduty": ROUTING_KEY}
+    return {"ops/slack": hook, "ops/pagerduty": ROUTING_KEY, "ops/pagerduty-read": READ_KEY}
 
 
 class StandIns:
@@ -36,13 +37,16 @@ class StandIns:
         self.service = pagerduty.Service()
 
     def call(self, request: Request) -> Call:
-        """Return a request as a call, by which faults and records know it: slack:Webhook, pagerduty:Enqueue."""
+        """Return a request as a call, by which faults and records know it: slack:Webhook, pagerduty:Enqueue, pagerduty:Rest."""
         sink = request.path.removeprefix(PREFIX).partition("/")[0]
-        return Call(sink, "Webhook" if sink == "slack" else "Enqueue", "sink", "")
+        kind = "Webhook" if sink == "slack" else "Enqueue" if request.method == "POST" else "Rest"
+        return Call(sink, kind, "sink", "")
 
     def answer(self, request: Request) -> Response:
         """Take a message or refuse it, as the service would."""
         sink, _, rest = request.path.removeprefix(PREFIX).partition("/")
+        if sink == "pagerduty" and request.method in ("GET", "PUT"):
+            return self._rest(f"/{rest}", request)
         if sink not in SINKS or request.method != "POST":
             return _said(404, "there is no such sink")
         with self._lock:
@@ -92,6 +96,13 @@ class StandIns:
         made = f"{len(self.messages):032x}"
         key = self.service.take(path, body, f"{self._now():%Y-%m-%dT%H:%M:%SZ}", made)
         return _json(202, {"status": "success", "message": "Event processed", **({"dedup_key": key} if key else {})})
+
+    def _rest(self, path: str, request: Request) -> Response:
+        if request.headers.get("authorization") != f"Token token={READ_KEY}":
+            return _json(401, {"error": {"message": "Account Unauthorized", "code": 2006}})
+        with self._lock:
+            found = self.service.rest(path, _body(request) if request.method == "PUT" else None)
+        return _json(404, {"error": {"message": "Not Found", "code": 2100}}) if found is None else _json(200, found)
 
     def _keep(self, sink: str, path: str, request: Request, answer: Response) -> None:
         body = _body(request)
