@@ -26,7 +26,7 @@ sys.dont_write_bytecode = False  # and each worker every test file
 LONGEST = [
     f"tests/{name}.py"
     for name in (
-        "runbooks/test_first_look", "scheduling/test_running", "sandbox/test_process", "notebooks/test_outputs_hold",
+        "runbooks/test_first_look", "scheduling/test_running", "scheduling/test_delivery", "faults/test_scheduled_runs", "sandbox/test_process", "notebooks/test_outputs_hold",
         "notebooks/test_outputs_hold_elsewhere", "browser/test_lab", "sandbox/test_from_nothing", "test_end_to_end",
         "doctor/test_doctor", "checks/test_ranking", "faults/test_no_secret_leaves", "checks/test_database",
         "runbooks/test_daily_health", "browser/test_first_aid", "incidents/test_alarm_to_closed", "sandbox/test_gateway",

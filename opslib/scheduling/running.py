@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import signal
 import sys
 import threading
@@ -142,7 +143,8 @@ def _alone(environment: Environment, one: Scheduled) -> Iterator[None]:
         yield
         return
     lasts = timedelta(seconds=one.schedule.timeout_s * (one.schedule.retries + 1)) + _SPARE
-    held = locks.held(environment, f"schedule {one.schedule.name}", holder=journal.person(), now=aws.now(environment), lasts=lasts)  # fmt: skip
+    holder = f"{journal.person()}, run {secrets.token_hex(4)}"  # no two are the same, be it of one person at one time
+    held = locks.held(environment, f"schedule {one.schedule.name}", holder=holder, now=aws.now(environment), lasts=lasts)  # fmt: skip
     try:
         held.__enter__()
     except Refused as error:
