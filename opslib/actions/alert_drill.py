@@ -103,23 +103,28 @@ def _follow(environment: Environment, plan: Plan, kept: Kept) -> Progress:
 def _looked(environment: Environment, plan: Plan, kept: Kept, states: set[str]) -> Progress:
     parts = [part for part in plan.parameters["parts"] if part["state"] in states]
     waited = aws.now(environment) - datetime.fromisoformat(kept["at"][-1])
+    late = waited >= PATIENCE
     evidence, missing, keys = {}, [], {}
     for region, sink in dict.fromkeys((part["region"], part["sink"]) for part in parts):
         own = [part for part in parts if (part["region"], part["sink"]) == (region, sink)]
-        lines, why = _lines(environment, plan, region, sink, late=waited >= PATIENCE)
+        lines, why = _lines(environment, plan, region, sink, late=late)
         came = [(part, line) for part in own if (line := _of(part, lines))]
         took = [max(0.0, line["timestamp"] / 1000 - _called(plan, kept, part)) for part, line in came]
         evidence[f"{sink} {region}"] = f"{len(came)} of {len(own)}" + (f", the slowest after {max(took):.0f} s" if took else "")  # fmt: skip
         lacking = [
             f"{_SAID[part['state']]} by {part['topic']}" for part in own if part not in [each for each, _ in came]
         ]
-        missing += [f"{sink} in {region} did not get {', '.join(lacking)}{why}"] if lacking else []
+        missing += (
+            [f"{sink} in {region} {'did not get' if late else 'waits for'} {', '.join(lacking)}{why}"]
+            if lacking
+            else []
+        )
         keys[region, sink] = {line["said"]["key"] for part, line in came if part["state"] != EVENT and line["said"]["sent"]}  # fmt: skip
     missing += [f"{sink} in {region} was told the end by another key" for (region, sink), found in keys.items() if len(found) > 1]  # fmt: skip
     told = "; ".join(f"{who}: {what}" for who, what in evidence.items())
     if not missing:
         return Progress("done", f"every part came through, and what PagerDuty opened is closed by the same key: {told}" if OFF in states else told, evidence)  # fmt: skip
-    return Progress("failed" if waited >= PATIENCE else "going", f"{'; '.join(missing)}. Came: {told}", evidence)
+    return Progress("failed" if late else "going", f"{'; '.join(missing)}. Came: {told}", evidence)
 
 
 def _of(part: Part, lines: Sequence[dict[str, Any]]) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from opslib import aws
 from opslib import plan as plans
 from opslib.actions import alert_stacks, stacks
+from opslib.actions.stack_state import LONGEST
 from opslib.alerting import template
 from opslib.alerting.alarms import GLOBAL
 from opslib.alerting.delivery import SINKS
@@ -37,7 +38,7 @@ def deploy(run: Run, *, over_hand: bool = False, allow_loss: bool = False) -> Pl
     found = [stacks.standing(environment, one) for one in wanted]
     places = [(one.region or environment.region, one.values["CodeBucket"], one.values["CodeKey"]) for one in wanted if one.name == DELIVERY]  # fmt: skip
     return alert_stacks.deploy(
-        run, found, code=template.archive(), places=places, conditions=(_ours(environment, found),), limits=tuple(_taken(environment, found)),
+        run, found, code=template.archive(), places=places, conditions=(_ours(environment, found), _short(found)), limits=tuple(_taken(environment, found)),
         over_hand=over_hand, allow_loss=allow_loss,
     )  # fmt: skip
 
@@ -109,6 +110,13 @@ def _ours(environment: Environment, found: list[stacks.Standing]) -> Condition:
         if said and said.get("Description") != wanted["Description"]:
             theirs.append(f"{one.place}: {said.get('Description')}")
     return Condition("the stacks that stand are those of this environment", "; ".join(theirs) or "they are", not theirs)
+
+
+def _short(found: list[stacks.Standing]) -> Condition:
+    """A template that is too long is known before the stacks ahead of it are made."""
+    long = [f"{one.place} has {size:,} bytes" for one in found if (size := len(one.wanted.text.encode())) > LONGEST]
+    says = f"{'; '.join(long)}: name fewer services in one environment" if long else "they are"
+    return Condition(f"the templates have at most {LONGEST:,} bytes, as a call takes", says, not long)
 
 
 def _taken(environment: Environment, found: list[stacks.Standing]) -> Iterator[str]:

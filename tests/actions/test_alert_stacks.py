@@ -96,6 +96,14 @@ def test_what_changed_since_is_not_planned_over(run: Run, live: Sandbox, applied
     assert not objects, "nothing was brought by a plan that was refused"
 
 
+def test_a_template_that_no_call_takes_is_known_before_anything_is_made(run: Run) -> None:
+    services = run.environment.services
+    many = services.model_copy(update={"names": tuple(f"service-{number}" for number in range(20))})
+    run.environment = run.environment.model_copy(update={"services": many})
+    [blocked] = deploying.deploy(run).blocked
+    assert "51,200 bytes" in blocked.what and blocked.found.startswith("alerts-services has 1") and "fewer services" in blocked.found  # fmt: skip
+
+
 def opslib(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
     program = [str(Path(sys.executable).with_name("opslib")), *words]
     return subprocess.run(program, env={**os.environ, **environ}, capture_output=True, text=True, check=False)
