@@ -43,6 +43,6 @@ class Detections(Strict):
     dormant_days: int = Field(default=60, ge=1, le=365)
     history_days: int = Field(default=90, ge=14, le=400)  # how far back habits are read from audit_logs
     gap_minutes: float = Field(default=30, gt=0)  # no operation at all for so long, and
-    gap_times: float = Field(default=5, ge=1)  # so many times the longest usual pause (99.9 of 100 are shorter)
+    gap_times: float = Field(default=5, ge=1)  # so many times the longest usual pause (99 of 100 are shorter)
     missing_ids: int = Field(default=5, ge=1)  # rows that only one of table and log has, or neither in a row
     expected: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # detection: who (may hold *) is not told of

@@ -109,14 +109,16 @@ def cadences(trail: Trail, limits: Detections) -> Iterator[Suspicion]:
     import numpy as np
 
     rows = trail.events[trail.events["actor_type"] != "system"]
-    rows = rows.loc[rows["actor"].sort_values(kind="stable").index]
+    group = rows["actor"] + "\t" + rows["user_agent"]  # a script has its own browser while the person goes on working
+    group = group.sort_values(kind="stable")
+    rows = rows.loc[group.index]
     gaps = np.r_[0.0, np.diff(nanoseconds(rows["at"])) / 1e9]
 
     def even(view: np.ndarray) -> Any:
         mean = view[:, 1:].mean(axis=1)
         return (mean >= LEAST_DISTANCE_S) & (view[:, 1:].std(axis=1) < limits.cadence_variation * mean)
 
-    for first, last in _windows(rows["actor"].to_numpy(), limits.cadence_events, even, gaps):
+    for first, last in _windows(group.to_numpy(), limits.cadence_events, even, gaps):
         some, distance = rows.iloc[first : last + 1], gaps[first + 1 : last + 1]
         said = f"{counted(len(some), 'operation')}, one every {distance.mean():.1f} s ± {distance.std() / distance.mean():.0%}, in {_span(some)}: {_actions(some)}"
         yield Suspicion(

@@ -77,14 +77,14 @@ def _silences(trail: Trail, limits: Detections) -> Iterator[Suspicion]:
     if len(at) < 2:
         return
     pauses = at.diff().dropna()
-    least = max(pd.Timedelta(minutes=limits.gap_minutes), limits.gap_times * pauses.quantile(0.999))
+    least = max(pd.Timedelta(minutes=limits.gap_minutes), limits.gap_times * pauses.quantile(0.99))
     for place in pauses.index[pauses >= least]:
         some = trail.events.loc[[place - 1, place]]
-        said = f"no operation for {took(pauses[place].total_seconds())}; the longest usual pause is {took(pauses.quantile(0.999).total_seconds())}"
+        said = f"no operation for {took(pauses[place].total_seconds())}; the longest usual pause is {took(pauses.quantile(0.99).total_seconds())}"
         yield Suspicion(GAP, CRITICAL, "everybody", said, some, at[place - 1] + least, f"silence-{at[place - 1]:%H%M}")
     end = pd.Timestamp(trail.window.end)
     if end - at.iloc[-1] >= least:
-        said = f"no operation since {took((end - at.iloc[-1]).total_seconds())} before the end of the window; the longest usual pause is {took(pauses.quantile(0.999).total_seconds())}"
+        said = f"no operation since {took((end - at.iloc[-1]).total_seconds())} before the end of the window; the longest usual pause is {took(pauses.quantile(0.99).total_seconds())}"
         yield Suspicion(
             GAP, CRITICAL, "everybody", said, trail.events.tail(1), at.iloc[-1] + least, f"silence-{at.iloc[-1]:%H%M}"
         )
