@@ -50,10 +50,11 @@ class Suspicion:
     rows: pd.DataFrame
     reached: pd.Timestamp | None = None
     about: str = ""  # what distinguishes two findings of one detection on one actor and day
+    until: pd.Timestamp | None = None  # when it went on after the last of its rows
 
     def row(self, zone: str) -> list[object]:
         """Return it as a row of FOUND; the key names detection, who, what and the day, and no number that grows."""
-        since, until = self.rows["at"].min(), self.rows["at"].max()
+        since, until = self.rows["at"].min(), self.until or self.rows["at"].max()
         day = since.tz_convert(zone).date().isoformat()
         key = ":".join(part for part in ("audit", self.detection.replace(" ", "-"), self.who, self.about, day) if part)
         networks = [name for name in dict.fromkeys(self.rows["network"]) if name]

@@ -85,9 +85,8 @@ def _silences(trail: Trail, limits: Detections) -> Iterator[Suspicion]:
     end = pd.Timestamp(trail.window.end)
     if end - at.iloc[-1] >= least:
         said = f"no operation since {took((end - at.iloc[-1]).total_seconds())} before the end of the window; the longest usual pause is {took(pauses.quantile(0.99).total_seconds())}"
-        yield Suspicion(
-            GAP, CRITICAL, "everybody", said, trail.events.tail(1), at.iloc[-1] + least, f"silence-{at.iloc[-1]:%H%M}"
-        )
+        name = f"silence-{at.iloc[-1]:%H%M}"
+        yield Suspicion(GAP, CRITICAL, "everybody", said, trail.events.tail(1), at.iloc[-1] + least, name, end)
 
 
 def _missing(trail: Trail, missing: pd.DataFrame, limits: Detections) -> Iterator[Suspicion]:

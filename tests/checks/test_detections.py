@@ -96,6 +96,15 @@ def test_the_cheap_ones_need_no_history() -> None:
         assert (attack.wanted in set(found["detection"])) == (attack.wanted in cheap), attack.name
 
 
+def test_a_silence_is_told_while_it_goes_on() -> None:
+    silent = next(attack for attack in ATTACKS if attack.silent)
+    looked, now = trail(silent), silent.start + timedelta(minutes=45)
+    quarter = Window(now - timedelta(minutes=15), now, ZONE)
+    so_far = replace(looked.only(looked.events["at"] < now), window=quarter, history=None, missing=None)
+    found = detections.judge(so_far, Detections(), cheap=True)
+    assert list(found["key"].str.split(":").str[1]) == ["audit-gap"] and found["until"].iloc[0] == now
+
+
 def test_a_key_stays_the_same_while_the_attack_goes_on() -> None:
     early = Attack("", "", ATTACKS[0].rows[:12])
     keys = [judged(attack)[0].set_index("detection")["key"]["failed-login burst"] for attack in (early, ATTACKS[0])]
