@@ -16,7 +16,18 @@ from opslib.doctor.findings import BROKEN, Finding, action_of, policy_line
 from opslib.errors import OpsError, SourceError
 
 Call = tuple[str, str]
-READS = ("describe_", "list_", "get_", "start_query", "stop_query", "lookup_", "search_", "batch_get_", "simulate_")
+READS = (
+    "describe_",
+    "list_",
+    "get_",
+    "filter_",
+    "start_query",
+    "stop_query",
+    "lookup_",
+    "search_",
+    "batch_get_",
+    "simulate_",
+)
 FREE = {("sts", "get_caller_identity")}  # whoever is known has called it
 GLOBAL = {"cloudfront": "us-east-1", "route53": "us-east-1", "ce": "us-east-1"}
 MISSING = ("NotFound", "NoSuch", "DoesNotExist", "ClusterNotFound", "404")
@@ -51,6 +62,10 @@ def _prefixed(known: Known) -> dict[str, Any]:
 
 def _span(known: Known) -> dict[str, Any]:
     return {"StartTime": known.now - timedelta(minutes=5), "EndTime": known.now}
+
+
+def _span_ms(known: Known) -> dict[str, Any]:
+    return {"startTime": int(known.now.timestamp() * 1000) - 60_000, "endTime": int(known.now.timestamp() * 1000)}
 
 
 def _pi(known: Known, **more: Any) -> dict[str, Any]:
@@ -91,6 +106,7 @@ ASKED: dict[Call, Callable[[Known], dict[str, Any]]] = {
     ("logs", "describe_log_groups"): _prefixed,
     ("logs", "describe_log_streams"): lambda k: {"logGroupName": k.group, "limit": 1},
     ("logs", "describe_field_indexes"): lambda k: {"logGroupIdentifiers": k.group and [k.group]},
+    ("logs", "filter_log_events"): lambda k: {"logGroupName": k.group, **_span_ms(k), "limit": 1},
     ("logs", "start_query"): _query,
     ("logs", "get_query_results"): lambda k: {"queryId": k.first("logs", "start_query", "queryId")},
     ("logs", "stop_query"): lambda k: {"queryId": k.first("logs", "start_query", "queryId")},
