@@ -15,7 +15,7 @@ from urllib.parse import quote
 from opslib import aws
 from opslib.alerting.messages import REPORT
 from opslib.alerting.report_alarms import NAMESPACE, SUCCESS
-from opslib.errors import RecordError
+from opslib.errors import RecordError, SourceError
 from opslib.runner import records
 from opslib.scheduling import telling
 
@@ -53,7 +53,12 @@ def publish(environment: Environment, topic: str, told: telling.Told) -> None:
     """Say something through a topic of alerts (sns:Publish); raises SourceError."""
     arn = f"arn:aws:sns:{environment.region}:{environment.account}:{topic}"
     body = {"source": REPORT, "detail-type": "report", "time": aws.now(environment).isoformat(), "detail": told}
-    aws.ask(environment, "sns", "publish", TopicArn=arn, Message=json.dumps(body, ensure_ascii=False))
+    try:
+        aws.ask(environment, "sns", "publish", TopicArn=arn, Message=json.dumps(body, ensure_ascii=False))
+    except SourceError as error:
+        if "NotFound" not in error.what:
+            raise
+        raise SourceError(f"there is no topic {topic}", why=error.why, fix=f"opslib alerts plan --env {environment.name}, then apply") from None  # fmt: skip
 
 
 def measure(environment: Environment, name: str, report: str, value: float) -> None:

@@ -43,7 +43,9 @@ def test_a_sound_account_works_and_nothing_is_changed(strange: Strange) -> None:
     text = examination.text(config.load(NAME), examined)
     assert "works" in text and "account 000000000000" in text
     called = {call["operation"] for call in strange.sandbox.calls()}
-    assert called and all(name.startswith(("Describe", "List", "Get", "Filter", "StartQuery", "StopQuery")) for name in called)
+    assert called and all(
+        name.startswith(("Describe", "List", "Get", "Filter", "StartQuery", "StopQuery")) for name in called
+    )
 
 
 WRONG = [

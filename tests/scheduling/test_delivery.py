@@ -18,6 +18,7 @@ from policy_sentry.querying.actions import get_action_data
 from opslib import aws, config, policies
 from opslib.alerting import notifier
 from opslib.alerting.messages import parse
+from opslib.errors import SourceError
 from opslib.scheduling import delivery
 from tests.alerting import slack_drawing
 from tests.alerting.alert_path import AlertPath
@@ -164,6 +165,13 @@ def test_a_report_that_reached_nobody_is_none(scheduled: Scheduled, path: AlertP
         "There is no report: it was made and not delivered: Publish was denied" in slack(path)[-1]
         and scheduled.memory("looks")["told"]
     )
+
+
+def test_without_the_alerts_stacks_the_remedy_is_said(scheduled: Scheduled) -> None:
+    elsewhere = config.load("sandbox").model_copy(update={"name": "elsewhere", "region": "eu-west-1"})
+    with pytest.raises(SourceError, match="there is no topic ops-alerts") as caught:
+        delivery.publish(elsewhere, "ops-alerts", {"verdict": "ok"})
+    assert caught.value.fix == "opslib alerts plan --env elsewhere, then apply"
 
 
 def test_the_dead_mans_alarm(scheduled: Scheduled, path: AlertPath) -> None:

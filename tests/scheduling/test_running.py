@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from tests.scheduling.conftest import Scheduled, window_of
 
 LOOKS = 'name = "looks"\nnotebook = "2-try/looks"\ncron = "*/30 * * * *"\nwindow = "2h"\n'
 JOBS = 'name = "jobs"\nnotebook = "2-investigate/failed-jobs"\ncron = "5 * * * *"\nwindow = "3h"\n'
+
+
+@pytest.fixture(scope="module", autouse=True)
+def topics(scheduled: Scheduled) -> None:
+    """The topics of alerts, with nobody behind them: what people read of it is test_delivery's."""
+    for name in ("ops-alerts", "ops-critical"):
+        scheduled.sandbox.client("sns").create_topic(Name=name)
 
 
 def test_what_was_not_run_is_covered_once_it_is(scheduled: Scheduled) -> None:
