@@ -140,7 +140,8 @@ def _follow(environment: Environment, plan: Plan, kept: Kept) -> Progress:
         return Progress("going" if status in _RUNNING else "failed", said)
     state, seen = _site(environment, plan)
     fresh = aws.now(environment) - told["summary"]["endTime"] < _SETTLES
-    evidence = {"job": kept["job"], "commit": str(told["summary"].get("commitId", ""))[:8], "site": seen}
+    shown = {"done": "another build", "failed": "does not answer"}.get(state, "not known")
+    evidence = {"job": kept["job"], "commit": str(told["summary"].get("commitId", ""))[:8], "site": shown}
     return Progress(
         "going" if fresh and state != "done" and _named(environment) else state, f"{said}; {seen}", evidence
     )
