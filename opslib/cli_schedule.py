@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from pathlib import Path
 
 import click
 
-from opslib.cli_changes import env_option, say_result
+from opslib.cli_changes import apply, env_option, say_planned, say_result
 
 
 def run_due(names: tuple[str, ...], env: str) -> int:
@@ -68,3 +69,18 @@ def cron(env: str) -> None:
     command = f"{shlex.quote(str(program))} run --due --env {environment.name}"
     line = f"*/5 * * * * cd {shlex.quote(str(config.project_root()))} && {command} >/dev/null"
     click.echo(line.replace("%", "\\%"))  # cron ends a command there; what goes wrong it mails
+
+
+@schedule.command()
+@env_option
+@click.option("--over-hand", is_flag=True, help="Set back what was changed by hand.")
+def plan(env: str, over_hand: bool) -> None:
+    """Plan to make EventBridge Scheduler start a Fargate task for each `[[schedule]]`, by a change set; nothing is changed.
+
+    Exit code: 0 there is a plan to apply, or nothing to do; 1 a condition does not hold; 3 no report.
+    """
+    given = {"over_hand": json.dumps(over_hand)}
+    say_planned("1-monitor/deploy-schedules", given, env=env, idle=0, apply="opslib schedule apply")
+
+
+schedule.add_command(apply)

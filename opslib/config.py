@@ -23,6 +23,7 @@ from opslib.config_sections import (
     Database,
     Frontend,
     LoadBalancer,
+    Runner,
     Schedule,
     Services,
     Strict,
@@ -65,6 +66,7 @@ class Environment(Strict):
     health_checks: dict[str, str] = Field(default_factory=dict)  # what it checks: health check id
     alerts: Alerts = Alerts()
     detections: Detections = Detections()  # what counts as suspicious in the audit trail
+    runner: Runner | None = None  # where EventBridge Scheduler runs reports
     change_role: str = ""  # ARN of the role that applies plans; empty: the role that reads
     lock_bucket: str = ""  # where plans of several machines exclude each other
     incident_bucket: str = ""  # where closed incident records go

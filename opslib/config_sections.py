@@ -124,6 +124,17 @@ def _span(text: str) -> str:
     return text
 
 
+class Runner(Strict):
+    """The Fargate task that runs what is scheduled; its image holds opslib, opslib.toml and the notebooks."""
+
+    task_definition: Annotated[str, Field(pattern=r"\A[A-Za-z0-9_-]{1,255}\z")]  # the family: its newest revision runs
+    container: str
+    subnets: tuple[str, ...] = Field(min_length=1, max_length=16)
+    security_groups: tuple[str, ...] = Field(min_length=1, max_length=5)
+    public_ip: bool = False  # true where the subnets have no NAT
+    cluster: str = ""  # empty: services.cluster
+
+
 class Schedule(Strict):
     """One `[[schedule]]`: which runbook runs when, over which window, and who is told."""
 
@@ -189,4 +200,5 @@ def _remedy(kind: str, *, key: str, allowed: list[str]) -> str:
         "account": 'twelve digits in quotes, e.g. account = "012345678901"',
         "name": "small letters, digits and hyphens, 40 at most",
         "region": 'e.g. region = "ap-northeast-1"',
+        "runner.task_definition": "its family alone, without ARN and revision",
     }.get(key, "correct the value")

@@ -13,6 +13,7 @@ from cronsim import CronSim, CronSimError
 _FORM = 'minute, hour, day of month, month, day of week: "30 8 * * mon-fri"'
 _ITEM = r"(?:\*|(?:[0-9]{1,2}|[A-Za-z]{3})(?:-(?:[0-9]{1,2}|[A-Za-z]{3}))?)(?:/[0-9]{1,2})?"
 _FIELD = re.compile(f"{_ITEM}(?:,{_ITEM})*", re.ASCII)  # what every cron takes: no L, W, # or ?
+_LONGEST = 256  # characters of Scheduler's ScheduleExpression
 _SHIFT = timedelta(hours=3)  # more than clocks are ever put forward or back
 _YEARS = timedelta(
     days=4 * 366
@@ -31,6 +32,30 @@ def checked(text: str) -> str:
     except (CronSimError, StopIteration) as error:
         raise ValueError(f"{text!r} is no cron expression: {error or 'it never comes'}; write {_FORM}") from None
     return " ".join(fields)
+
+
+def for_scheduler(expression: str) -> str:
+    """Return the expression as EventBridge Scheduler writes it; raises ValueError, "why; remedy", for what it cannot say.
+
+    Every value is written out: a step, or a Sunday that is 0 here and 1 there, is then the same for both.
+    """
+    _, _, day, _, weekday = expression.split()
+    if "*" not in (day, weekday):
+        raise ValueError(f"EventBridge Scheduler cannot hold day of month {day!r} and day of week {weekday!r} together; write two schedules, or * for one of them")  # fmt: skip
+    read = CronSim(expression, datetime(2026, 1, 1, tzinfo=UTC))
+    days = {each % 7 for each in read.weekdays if isinstance(each, int)}
+    names = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+    minutes, hours, months = _listed(read.minutes, 60), _listed(read.hours, 24), _listed(read.months, 13, first=1)
+    of_month = _listed(read.days, 32, first=1) if weekday == "*" else "?"
+    of_week = "?" if weekday == "*" else ",".join(names[each] for each in sorted(days))
+    said = f"cron({minutes} {hours} {of_month} {months} {of_week} *)"
+    if len(said) > _LONGEST:
+        raise ValueError(f"{expression!r} has {len(said)} characters, every value written out, and EventBridge Scheduler takes {_LONGEST}; write two schedules")  # fmt: skip
+    return said
+
+
+def _listed(values: set[int], end: int, *, first: int = 0) -> str:
+    return "*" if len(values) == end - first else ",".join(str(each) for each in sorted(values))
 
 
 def latest(expression: str, moment: datetime, zone: tzinfo) -> datetime:

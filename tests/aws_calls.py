@@ -13,7 +13,7 @@ import opslib
 ROOT = Path(opslib.__file__).parent
 SERVICES = (
     "acm", "amplify", "application-autoscaling", "cloudformation", "cloudfront", "cloudwatch", "ecr", "ecs", "elasticache", "elbv2", "events", "kms",
-    "lambda", "logs", "pi", "rds", "route53", "s3", "secretsmanager", "sns", "sqs", "ssm", "sts",
+    "lambda", "logs", "pi", "rds", "route53", "s3", "scheduler", "secretsmanager", "sns", "sqs", "ssm", "sts",
 )  # fmt: skip
 
 

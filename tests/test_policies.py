@@ -17,7 +17,7 @@ RENAMED = {
 }  # fmt: skip
 # The doctor tries only what a runbook reaches; locks, closed incidents and the alerts' stacks are for whoever may change;
 # what schedules know is a scheduled run's; the notifier has a role of its own.
-ELSEWHERE = ("doctor/probes.py", "locks.py", "incidents/", "scheduling/", "actions/alert_stacks.py", "actions/alert_drill.py", "alerting/deploying.py", "alerting/notifier.py")  # fmt: skip
+ELSEWHERE = ("doctor/probes.py", "locks.py", "incidents/", "scheduling/", "actions/alert_stacks.py", "actions/alert_drill.py", "actions/schedule_stacks.py", "alerting/deploying.py", "alerting/notifier.py")  # fmt: skip
 BESIDE = {"rds-db:connect"}  # no API call: the database session of the reader, whose grants are PostgreSQL's
 OF_TESTS = {"cloudwatch:GetMetricStatistics", "ssm:AddTagsToResource"}  # to compare with; a step of a plan made there
 STATEMENTS = policies.policy("read")["Statement"]
@@ -56,10 +56,10 @@ def test_nothing_else_is_allowed() -> None:
     assert set(reads()) >= ALLOWED - BESIDE, "remove from opslib/policies/read.json"
 
 
-def test_who_plans_the_alerts_may_read_what_that_takes() -> None:
+def test_who_plans_alerts_and_schedules_may_read_what_that_takes() -> None:
     operator = {action for statement in policies.policy("operator")["Statement"] for action in statement["Action"]}
-    asked = {iam_action(call) for call, modules in called().items() if modules & {"actions/alert_stacks.py", "actions/alert_drill.py", "alerting/deploying.py"}}  # fmt: skip
-    assert "secretsmanager:DescribeSecret" in asked
+    asked = {iam_action(call) for call, modules in called().items() if modules & {"actions/alert_stacks.py", "actions/alert_drill.py", "actions/schedule_stacks.py", "alerting/deploying.py", "scheduling/deploying.py"}}  # fmt: skip
+    assert {"secretsmanager:DescribeSecret", "scheduler:GetSchedule"} <= asked
     assert not {each for each in asked if known(each)[0] in ("Read", "List")} - ALLOWED - operator
 
 

@@ -2,7 +2,7 @@
 
 read.json is all that sources ask, change.json what the change role may do and nothing more, operator.json what a person
 needs beside read.json to apply plans: the way into that role, locks, the place of closed incident records, and what a
-plan of the alerts looks at. runner.json is what a scheduled run needs beside read.json: its lock and memory, its report's
+plan of the alerts or schedules looks at. runner.json is what a scheduled run needs beside read.json: its lock and memory, its report's
 place, its metric, and its word to people.
 """
 

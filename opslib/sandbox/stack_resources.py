@@ -10,6 +10,7 @@ from opslib.sandbox.services import HOME, Region, Services
 from opslib.sandbox.shop_alarms import COMPOSITE, CREATED, FILTER, METRIC
 
 GROUP = "AWS::Logs::LogGroup"
+SCHEDULE = "AWS::Scheduler::Schedule"
 TOPIC_ATTRIBUTES = ("KmsMasterKeyId", "SignatureVersion", "TracingConfig")
 _NUMBERS = ("Period", "EvaluationPeriods", "DatapointsToAlarm", "ActionsSuppressorWaitPeriod", "ActionsSuppressorExtensionPeriod")  # fmt: skip
 # Of the types of an alerting stack: the properties whose change makes another resource, from AWS's reference; every
@@ -19,7 +20,7 @@ REPLACING = {
     GROUP: ("LogGroupName",), "AWS::Events::Rule": ("Name", "EventBusName"), "AWS::SNS::TopicPolicy": (),
     "AWS::SQS::QueuePolicy": (), "AWS::SNS::Subscription": ("Endpoint", "Protocol", "TopicArn"),
     "AWS::Lambda::EventInvokeConfig": ("FunctionName", "Qualifier"), "AWS::KMS::Key": (),
-    "AWS::Lambda::Permission": (
+    SCHEDULE: ("Name",), "AWS::Lambda::Permission": (
         "Action", "EventSourceToken", "FunctionName", "FunctionUrlAuthType", "Principal", "PrincipalOrgID", "SourceAccount", "SourceArn",
     ),
 }  # fmt: skip
@@ -44,6 +45,7 @@ def install(services: Services) -> None:
         ("AWS::SNS::Topic", _attributes),
         ("AWS::Lambda::Function", _concurrency),
         (GROUP, log_groups.put),
+        (SCHEDULE, _schedule),
     ):
         handler = provisioners._RESOURCE_HANDLERS[kind]
         for name, place in (("create", 1), ("update", 2)):
@@ -87,6 +89,17 @@ def _attributes(arn: str, properties: dict[str, Any]) -> None:
     for name in TOPIC_ATTRIBUTES:
         held.pop(name, None)
         held |= {name: str(properties[name])} if properties.get(name) else {}
+
+
+def _schedule(name: str, properties: dict[str, Any]) -> None:
+    """Keep the time zone, and the network under the name that the API, not CloudFormation, gives it."""
+    group = properties.get("GroupName", "default")
+    held = importlib.import_module("ministack.services.scheduler")._schedules[f"{group}/{name}"]
+    held["ScheduleExpressionTimezone"] = properties.get("ScheduleExpressionTimezone", "UTC")
+    target = held["Target"] = dict(properties["Target"])
+    if network := target.get("EcsParameters", {}).get("NetworkConfiguration"):
+        told = {"awsvpcConfiguration": network["AwsvpcConfiguration"]}
+        target["EcsParameters"] = target["EcsParameters"] | {"NetworkConfiguration": told}
 
 
 def _concurrency(name: str, properties: dict[str, Any]) -> None:

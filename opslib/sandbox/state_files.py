@@ -142,6 +142,12 @@ def environment(directory: Path, clock: str, postgres_port: int, replica_port: i
             "pagerduty_api": f"{endpoint}/_sinks/pagerduty",
             "stack_role": f"arn:aws:iam::{ACCOUNT}:role/shop-alert-stacks",
         },
+        "runner": {
+            "task_definition": "shop-batch",
+            "container": "batch",
+            "subnets": ["subnet-0a1", "subnet-0c2"],
+            "security_groups": ["sg-0shop"],
+        },
         "change_role": f"arn:aws:iam::{ACCOUNT}:role/shop-change",
         "lock_bucket": LOCKS,
         "incident_bucket": INCIDENTS,
