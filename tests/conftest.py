@@ -16,7 +16,10 @@ from opslib.sandbox import lifecycle
 from opslib.sandbox.cache import locked
 from opslib.sandbox.control import Sandbox, start, stop
 from tests import warm_sandboxes
+from tests.chromium import browser, page
 from tests.warm_sandboxes import SHARED
+
+__all__ = ["browser", "page"]
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each process that a test starts would compile opslib anew
 sys.dont_write_bytecode = False  # and each worker every test file
@@ -26,11 +29,12 @@ sys.dont_write_bytecode = False  # and each worker every test file
 LONGEST = [
     f"tests/{name}.py"
     for name in (
-        "runbooks/test_first_look", "scheduling/test_running", "scheduling/test_delivery", "faults/test_scheduled_runs", "sandbox/test_process", "notebooks/test_outputs_hold",
+        "runbooks/test_first_look", "scheduling/test_running", "scheduling/test_delivery", "faults/test_scheduled_runs", "sandbox/test_process",
+        "checks/test_suspicious", "actions/test_alert_drill", "actions/test_alert_stacks", "alerting/test_pipeline", "notebooks/test_outputs_hold",
         "notebooks/test_outputs_hold_elsewhere", "browser/test_lab", "sandbox/test_from_nothing", "test_end_to_end",
         "doctor/test_doctor", "checks/test_ranking", "faults/test_no_secret_leaves", "checks/test_database",
         "runbooks/test_daily_health", "browser/test_first_aid", "incidents/test_alarm_to_closed", "sandbox/test_gateway",
-        "checks/test_services", "alerting/test_end_to_end_alerts", "sandbox/test_gateway_alarms", "sources/test_logs",
+        "actions/test_schedule_stacks", "runbooks/test_weekly_performance", "checks/test_services", "alerting/test_end_to_end_alerts", "sandbox/test_gateway_alarms", "sources/test_logs",
         "runner/test_headless", "incidents/test_incidents", "runner/test_batch", "planning/test_plan", "planning/test_by_hand",
         "checks/test_frontend", "sandbox/test_delivery", "actions/test_data", "actions/test_services", "alerting/test_notifier",
         "actions/test_database", "actions/test_rollout", "doctor/test_init", "faults/test_log_checks",

@@ -15,10 +15,8 @@ import pytest
 
 from opslib.runner import records, runbooks
 from opslib.sandbox.control import Sandbox
-from tests.browser.conftest import browser, page
 from tests.runner.probe import code, markdown, notebook, summary_in
 
-__all__ = ["browser", "page"]  # the morning report is looked at
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 ACTS = """import os, pathlib, signal, time
 if act == "raise": raise ValueError("broken")
