@@ -41,12 +41,15 @@ def deliver(environment: Environment, one: Scheduled, found: Due, record: Path, 
     for finding in listed:
         if finding["severity"] == "critical" and finding["key"] not in memory.findings:
             publish(environment, "ops-critical", telling.critical(environment, one, found, finding))
-    changes = telling.changed(now, memory.findings)
+    blind = telling.is_blind(summary)
+    changes = telling.changed(now, memory.findings, blind=blind)
     news = changes["new"] or changes["gone"] or found.covers or summary["verdict"] == "unknown"
     if "slack" in one.schedule.deliver and (news or not one.schedule.quiet):
         publish(environment, "ops-alerts", telling.report(environment, one, found, summary, changes, link))
     measure(environment, SUCCESS, one.schedule.name, 1)
-    return now
+    return (
+        {**memory.findings, **now} if blind else now
+    )  # what was not seen is neither gone nor new when it is seen again
 
 
 def publish(environment: Environment, topic: str, told: telling.Told) -> None:

@@ -23,19 +23,24 @@ def findings(summary: Mapping[str, Any]) -> list[dict[str, str]]:
     return list({one["key"]: one for result in summary["results"] for one in _of(result)}.values())
 
 
-def changed(now: Mapping[str, str], before: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return the texts of what is new, still there and gone, by their keys."""
+def is_blind(summary: Mapping[str, Any]) -> bool:
+    """Tell whether a run did not see all: what it did not find may be there."""
+    return not summary["blind"].startswith("0 ")
+
+
+def changed(now: Mapping[str, str], before: Mapping[str, str], *, blind: bool = False) -> dict[str, list[str]]:
+    """Return the texts of what is new, still there and gone, by their keys; of a blind run nothing is known to be gone."""
     return {
         "new": [text for key, text in now.items() if key not in before],
         "still": [text for key, text in now.items() if key in before],
-        "gone": [text for key, text in before.items() if key not in now],
+        "gone": [text for key, text in before.items() if key not in now and not blind],
     }
 
 
 def report(environment: Environment, one: Scheduled, found: Due, summary: Mapping[str, Any], changes: Mapping[str, list[str]], link: tuple[str, str] | None) -> Told:  # fmt: skip
     """Return the message of a report; its text alone answers whether anybody must do anything."""
     first = summary["results"][0] if summary["results"] else {}
-    blind = "" if summary["blind"].startswith("0 ") else f"Not all was seen: {summary['blind']}. {first.get('reason', '')}"  # fmt: skip
+    blind = "" if not is_blind(summary) else f"Not all was seen: {summary['blind']}. {first.get('reason', '')}"  # fmt: skip
     lines = [first.get("sentence") or "No check came to a result.", *_lines(changes), blind.strip(), found.covers]
     steps = [Next(step["runbook"], {**step["parameters"], "env": environment.name}).command() for step in first.get("next", [])[:3]]  # fmt: skip
     return {

@@ -29,10 +29,11 @@ LOOKS = notebook(
     code("import opslib\nrun = opslib.start(env=env, window=window)\nrun"),
     code(ACTS),
     code(
-        "from opslib.result import Finding, Next, Result, Verdict\n"
+        "from opslib.result import Finding, Next, Result, Sight, Verdict\n"
         "steps = dict(step=Next('2-investigate/first-look', {'report': 'x'}))\n"
-        "things = [Finding(one.split('=')[0], 'critical' if 'ATTACK' in one else 'warning', one.split('=')[-1], **steps) for one in found.split(';') if one]\n"
-        "run.record(Result('looks', 'Looks', Verdict.WARN if things else Verdict.OK, f'{len(things)} things need a person.', findings=tuple(things)))"
+        "things = [Finding(one.split('=')[0], 'critical' if 'ATTACK' in one else 'warning', one.split('=')[-1], **steps) for one in found.split(';') if '=' in one]\n"
+        "sight = Sight.PARTIAL if 'unseen' in found else Sight.COMPLETE\n"
+        "run.record(Result('looks', 'Looks', Verdict.WARN if things else Verdict.UNKNOWN if 'unseen' in found else Verdict.OK, f'{len(things)} things need a person.', sight, 'denied' * ('unseen' in found), findings=tuple(things)))"
     ),
 )  # fmt: skip
 

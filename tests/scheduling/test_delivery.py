@@ -83,6 +83,15 @@ def test_slack_says_whether_anybody_must_act_and_what_changed(scheduled: Schedul
     assert scheduled.sandbox.incidents() == []  # a finding is not a failure, and a report pages nobody
 
 
+def test_what_a_blind_run_did_not_see_is_neither_gone_nor_new_again(scheduled: Scheduled, path: AlertPath) -> None:
+    scheduled.write(finds("a=the queue grows"))
+    scheduled.due()
+    assert again(scheduled, finds("unseen"))[0] == 2
+    assert "Gone" not in slack(path)[-1] and "Not all was seen" in slack(path)[-1]
+    again(scheduled, finds("a=the queue grows"))
+    assert "Still there · 継続 (1)" in slack(path)[-1] and "New" not in slack(path)[-1]
+
+
 def test_of_a_quiet_one_slack_hears_only_what_changed(scheduled: Scheduled, path: AlertPath) -> None:
     scheduled.write(finds(more="quiet = true\n"))
     scheduled.due()
