@@ -12,6 +12,21 @@ from opslib.doctor.discovery import Found
 from opslib.errors import ConfigError
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
+SCHEDULES = """
+# ? What runs by itself (`opslib schedule cron`, or `schedule plan` for Fargate): take off the marks of what you want.
+# [[schedule]]
+# name = "morning"
+# notebook = "1-monitor/daily-health"
+# cron = "30 8 * * *"
+#
+# [[schedule]]
+# name = "suspicious"
+# notebook = "1-monitor/suspicious-operations"
+# cron = "*/15 * * * *"
+# window = "15m"
+# parameters = { detections = "cheap" }
+# quiet = true
+"""
 
 
 def toml(environment: Environment, found: Found, *, arn: str) -> str:
@@ -41,7 +56,7 @@ def toml(environment: Environment, found: Found, *, arn: str) -> str:
             continue
         lines.append(f"[env.{_key(name)}.{section}]")
         lines += [f"{_key(key)} = {_value(value)}" for key, value in values.items() if value not in ("", None)]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + f"\n{SCHEDULES}"
 
 
 def write(file: Path, text: str) -> None:

@@ -1,16 +1,19 @@
 """`[[schedule]]` in opslib.toml: each mistake gets one error that names file, schedule, key and remedy."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from opslib import config, scheduling
+from opslib.doctor import writing
 from opslib.errors import ConfigError
 from opslib.runner import runbooks
 from opslib.scheduling.agenda import agenda, named
 from tests.runner.probe import code, markdown, notebook
 
+ROOT = Path(__file__).parents[2]
 ENV = '[env.prod]\naccount = "012345678901"\nregion = "ap-northeast-1"\ntimezone = "Asia/Tokyo"\n'
 DAILY = '[[schedule]]\nname = "morning"\nnotebook = "daily"\ncron = "30 8 * * *"\n'
 RUNBOOK = notebook(
@@ -90,6 +93,19 @@ def test_a_mistake_is_named(project: Path, change: tuple[str, str], key: str, sa
     said = caught.value.text()
     assert str(project / "opslib.toml") in said and f"key {key} is wrong" in said, said
     assert says in said.partition("why:")[2] and remedy in said.partition("do:")[2], said
+
+
+@pytest.mark.parametrize("shown", ["README", "init"])
+def test_what_is_shown_can_be_scheduled(project: Path, shown: str) -> None:
+    """The cheap detections every quarter of an hour beside the morning report: as README has them, and as init writes them."""
+    text = re.sub(r"^# (?!\?)|^#$", "", writing.SCHEDULES, flags=re.M)
+    if shown == "README":
+        text = next(one for one in re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(), re.S) if "[[schedule]]" in one)  # fmt: skip
+    (project / "opslib.toml").write_text(f'notebook_paths = ["{ROOT / "notebooks"}"]\n{ENV}report_bucket = "x"\n{text}')
+    morning, suspicious = agenda(config.load("prod"))
+    assert (morning.runbook, morning.follows) == ("1-monitor/daily-health", True)
+    assert suspicious.values == {"detections": "cheap"} and suspicious.schedule.first == timedelta(minutes=15)
+    assert suspicious.schedule.cron == "*/15 * * * *" and suspicious.schedule.quiet
 
 
 def test_two_of_one_name(project: Path) -> None:

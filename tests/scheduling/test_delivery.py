@@ -6,6 +6,7 @@ import json
 import re
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,13 @@ from opslib.scheduling import delivery
 from tests.alerting import slack_drawing
 from tests.alerting.alert_path import AlertPath
 from tests.aws_calls import called
+from tests.checks.laying import lay
+from tests.checks.planted_attacks import ATTACKS, Attack, login
 from tests.scheduling.conftest import Scheduled
 
 LOOKS = 'name = "looks"\nnotebook = "2-try/looks"\ncron = "*/30 * * * *"\nwindow = "2h"\nretries = 0\n'
 DAILY = 'name = "morning"\nnotebook = "1-monitor/daily-health"\ncron = "30 8 * * *"\ndeliver = ["slack", "s3"]\n'
+SUSPICIOUS = 'name = "suspicious"\nnotebook = "1-monitor/suspicious-operations"\ncron = "*/15 * * * *"\nwindow = "15m"\nparameters = { detections = "cheap" }\nquiet = true\n'
 SHOTS = Path(__file__).parents[2] / ".ci" / "screenshots"
 
 
@@ -115,6 +119,29 @@ def test_what_cannot_wait_pages_once_by_its_key(scheduled: Scheduled, path: Aler
     )
     again(scheduled, finds())
     assert path.incidents("audit:burst:user-17")[0]["status"] == "triggered"  # a person closes it
+
+
+def test_an_attack_pages_within_a_quarter_of_an_hour_and_once(scheduled: Scheduled, path: AlertPath) -> None:
+    """The cheap detections as README schedules them; around the attack people work, or their silence would be told, too."""
+    scheduled.write(SUSPICIOUS)
+    now, key = datetime.fromisoformat(scheduled.sandbox.advance(0)), "audit:burst-then-success:u-20481"
+    found = next(attack for attack in ATTACKS if attack.name == "a password that is found")
+    work = [{"after": minute, "actor": f"u-{31_000 + minute}", "actor_type": "user"} for minute in range(-180, 40, 2)]
+    tries = [login(20_481, minute) for minute in range(20)]  # it goes on after the first run
+    lay(scheduled.sandbox, [replace(found, start=now - timedelta(minutes=12), rows=[*found.rows, *tries]), Attack("work", "", work, now)])  # fmt: skip
+    assert scheduled.due()[0] == 1
+    scheduled.sandbox.advance(0)
+    (incident,) = [one for one in scheduled.sandbox.incidents() if one["key"].startswith(key)]
+    assert (incident["severity"], incident["triggers"]) == ("critical", 1)
+    assert "opslib open 2-investigate/who-did-what -p" in slack(path, "Found by suspicious")[0]
+    told = slack(path, "suspicious (suspicious-operations)")
+    assert "New · 新規" in told[0] and len(told) == 1
+    for code, words in ((1, told), (0, [*told, "Gone · 解消"])):
+        scheduled.sandbox.advance("15m")
+        assert scheduled.due()[0] == code
+        said = slack(path, "suspicious (suspicious-operations)")
+        assert len(said) == len(words) and words[-1] in said[-1]
+    assert path.incidents(incident["key"])[0]["triggers"] == 1
 
 
 def test_the_page_lies_in_s3_and_the_link_opens_it_until_it_says(scheduled: Scheduled, path: AlertPath) -> None:
