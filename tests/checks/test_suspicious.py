@@ -1,17 +1,22 @@
 """Suspicious operations on the sandbox: attacks laid into table and log are found, quiet days are quiet, blindness is said."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import opslib
+from opslib.alerting import detection_queries
 from opslib.checks import audit_events, suspicious
-from opslib.errors import ParameterError
+from opslib.checks.detections import DETECTIONS
+from opslib.errors import ConfigError, ParameterError
 from opslib.result import Result, Sight, Verdict
 from opslib.sandbox.control import Sandbox
-from opslib.sources import audit
+from opslib.sources import audit, logs
 from opslib.window import parse
 from tests.checks.laying import lay
 from tests.checks.planted_attacks import ATTACKS, Attack
@@ -34,6 +39,27 @@ LAID = (
     "a key is passed around",
     "nobody's account",
 )
+# What the saved query of a detection must show of an attack: the attack, a column, the value there.
+QUERIED = {
+    "failed-login burst": ("a list of passwords on one account", "actor", "u-20480"),
+    "burst then success": ("a password that is found", "actor", "u-20481"),
+    "password spray": ("one address tries many accounts", "network", "198.18"),
+    "privilege grant": ("an administrator makes herself more", "own", "TO ONESELF"),
+    "permission probing": ("doors are tried", "actor", "suzuki.misaki"),
+    "bulk delete": ("accounts are deleted", "actor", "suzuki.misaki"),
+    "bulk export": ("the whole customer list at once", "total", 184211),
+    "mass access": ("a curious colleague", "actor", "suzuki.misaki"),
+    "sequential enumeration": ("orders one after the other", "actor", "u-20482"),
+    "scripted cadence": ("a script looks at orders", "browser", "a script looks at orders"),
+    "many addresses for one key": ("a key is passed around", "who", "key-7f21"),
+    "audit gap": ("the trail is switched off", "turned_off", 1),
+    "grant-use-revoke": ("a helper for an hour", "account", "ito.daisuke"),
+    "new origin": ("from a hotel", "network", "198.18.44"),
+    "first-time action": ("a warehouse hand prints reports", "action", "report.export"),
+    "off-hours": ("at night", "actor", "tanaka.yui"),
+    "dormant account": ("nobody's account", "actor", "tmp-admin"),
+}
+LISTS = {"audit gap", "new origin", "first-time action", "dormant account"}  # what a query shows, and a person judges
 
 
 @pytest.fixture(scope="module")
@@ -172,3 +198,58 @@ def test_another_mode_is_refused_before_anything_is_asked(quiet: Sandbox) -> Non
     with pytest.raises(ParameterError, match="'fast'"):
         suspicious.watch(run, detections="fast")
     assert not quiet.calls()
+
+
+@pytest.fixture(scope="module")
+def crowded(attacked: Sandbox, told: Result) -> Sandbox:
+    """The attacked day with an attack for each detection, laid when the detections have looked."""
+    others = [named(name) for name, *_ in QUERIED.values() if name not in LAID]
+    lay(attacked, [replace(one, rows=[{**row, "user_agent": one.name} for row in one.rows]) for one in others])
+    return attacked
+
+
+def queried(sandbox: Sandbox, name: str, window: str) -> list[dict[Any, Any]]:
+    """Return what a detection's saved query shows, as Logs Insights answers it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPSLIB_SANDBOX", str(sandbox.directory))
+        run = opslib.start(env="sandbox")
+    text = detection_queries.texts(run.environment, now=run.now)[name.replace(" ", "-")]
+    assert text.startswith("# ") and not re.search(r"\{[a-z{]", text) and len(text) <= 10_000
+    span = parse(window, now=run.now, zone=run.environment.zone)
+    answer = logs.query(run.environment, text, groups=["/shop/audit"], window=span)
+    assert answer.complete and answer.scanned > 0
+    return list(answer.frame.to_dict("records"))
+
+
+@pytest.mark.parametrize("name", list(DETECTIONS))
+def test_the_saved_query_of_each_detection_shows_its_attack(crowded: Sandbox, name: str) -> None:
+    _, column, value = QUERIED[name]
+    rows = queried(crowded, name, "10h")
+    assert value in [row[column] for row in rows], rows[:5]
+
+
+@pytest.mark.parametrize("name", [name for name in DETECTIONS if name not in LISTS])
+def test_a_saved_query_with_a_threshold_shows_nothing_of_a_quiet_morning(quiet: Sandbox, name: str) -> None:
+    assert queried(quiet, name, "4h") == []
+
+
+def test_what_begins_late_stands_above_in_the_queries_of_habits(crowded: Sandbox) -> None:
+    assert queried(crowded, "new origin", "10h")[0]["network"] != "203.0.113"
+    assert {row["actor"] for row in queried(crowded, "dormant account", "2d")[:2]} == {"tmp-admin", "partner-api"}
+
+
+def test_thresholds_and_hours_are_those_of_the_environment(attacked: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPSLIB_SANDBOX", str(attacked.directory))
+    run = opslib.start(env="sandbox")
+    limits = run.environment.detections.model_copy(
+        update={"burst_failures": 12, "burst_minutes": 7.5, "gap_minutes": 90.0, "export_rows": 1_500_000}
+    )
+    other = run.environment.model_copy(update={"detections": limits, "timezone": "America/New_York"})
+    texts = detection_queries.texts(other, now=run.now)
+    assert list(texts) == [name.replace(" ", "-") for name in DETECTIONS]
+    assert "failures >= 12" in texts["failed-login-burst"] and "bin(8m)" in texts["failed-login-burst"]
+    assert "total >= 1500000" in texts["bulk-export"]
+    assert "bin(60m)" in texts["audit-gap"] and "/ 3600000 - 5)" in texts["off-hours"]
+    unknown = other.model_copy(update={"detections": limits.model_copy(update={"expected": {"bulk exports": ("x",)}})})
+    with pytest.raises(ConfigError, match="'bulk exports'"):
+        detection_queries.texts(unknown, now=run.now)
