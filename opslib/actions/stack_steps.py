@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from opslib.actions import stack_diff
+from opslib.actions import stack_alarms, stack_diff
 from opslib.actions import stack_state as state
 from opslib.plan import Kept, Plan, Progress, Step
 
@@ -33,8 +33,8 @@ def between(environment: Environment, plan: Plan, kept: Kept) -> Progress:
 
 
 def look(environment: Environment, plan: Plan, step: Step) -> Progress:
-    """Look how a step went: the change set is what the plan said, the stack's own events say done, the stack is gone."""
-    found = {"CreateChangeSet": _made, "ExecuteChangeSet": _carried_out, "DeleteStack": _deleted}.get(step.operation)
+    """Look how a step went: the change set is what the plan said, alarms see the zeros, the stack's own events say done, the stack is gone."""
+    found = {"CreateChangeSet": _made, "PutMetricData": _seen, "ExecuteChangeSet": _carried_out, "DeleteStack": _deleted}.get(step.operation)  # fmt: skip
     return found(environment, plan, step) if found else Progress("done", step.says)
 
 
@@ -76,6 +76,10 @@ def _made(environment: Environment, plan: Plan, step: Step) -> Progress:
     if more:
         return Progress("failed", f"the change set of {stack} would do more than the plan said, and was not carried out: {'; '.join(more)}")  # fmt: skip
     return Progress("done", f"the change set of {stack} touches {len(found['touched'])} resources, none otherwise than planned")  # fmt: skip
+
+
+def _seen(environment: Environment, plan: Plan, step: Step) -> Progress:
+    return stack_alarms.seen(environment, step, datetime.fromisoformat(plan.made_at))
 
 
 def _carried_out(environment: Environment, plan: Plan, step: Step) -> Progress:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from opslib import aws, console
 from opslib import plan as plans
-from opslib.actions import stack_diff
+from opslib.actions import stack_alarms, stack_diff
 from opslib.actions import stack_state as state
 from opslib.actions import stack_steps as following
 from opslib.errors import Refused, SourceError
@@ -160,6 +160,7 @@ def _steps(environment: Environment, one: Standing) -> Iterator[Step]:
         "Capabilities": ["CAPABILITY_IAM"], **({"RoleARN": wanted.role} if wanted.role else {}),
     }  # fmt: skip
     yield Step("cloudformation", "CreateChangeSet", asked, f"make the change set of {one.place}; nothing is carried out", address, wanted.region)  # fmt: skip
+    yield from stack_alarms.zeros(wanted.text, one.touched, wanted.region)
     carry = {"StackName": wanted.name, "ChangeSetName": name, "ClientRequestToken": f"{name}-{wanted.name}"}
     what = f"make {one.place}" if one.new else f"change {one.place}"
     yield Step("cloudformation", "ExecuteChangeSet", carry, f"{what}: {len(one.touched)} resources, if the change set says no more than this plan", address, wanted.region)  # fmt: skip

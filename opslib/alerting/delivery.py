@@ -198,9 +198,12 @@ def _watch(environment: Environment) -> dict[str, Any]:
 
 
 def _silence(sink: str, kind: str, say: str, environment: Environment, topic: Any) -> dict[str, Any]:
-    """Return the alarm on a sink's function that has not done something for three quarters of an hour."""
+    """Return the alarm on a sink's function that has not done something for three quarters of an hour.
+
+    It counts datapoints: before it is made a zero is written, or it would be on until the first beat (`stack_alarms`).
+    """
     row = {
-        "ns": "Ops/Alerting", "metric": "Told", "stat": "Sum", "period": 900, "op": "<", "threshold": 1, "m": 3, "n": 3, "missing": "breaching",
+        "ns": "Ops/Alerting", "metric": "Told", "stat": "SampleCount", "period": 900, "op": "<", "threshold": 1, "m": 3, "n": 3, "missing": "breaching",
         "severity": "error", "runbook": _RUNBOOK, "say": say,
     }  # fmt: skip
     return _alarm(f"{environment.name}-alerting-{sink}-{kind.replace(' ', '-')}", row, {"Sink": sink, "Kind": kind}, environment, topic)  # fmt: skip

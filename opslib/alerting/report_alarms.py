@@ -22,7 +22,10 @@ MOST = timedelta(days=7)  # an alarm looks back no further
 
 
 def report_alarms(environment: Environment, schedules: Iterable[Schedule]) -> list[Alarm]:
-    """Return one alarm a schedule, on when its report does not come; it acts on `ops-alerts`."""
+    """Return one alarm a schedule, on when its report does not come; it acts on `ops-alerts`.
+
+    They count datapoints: a new one waits for its first report since a zero is written ahead of it (`stack_alarms`).
+    """
     return [_alarm(environment, schedule) for schedule in schedules]
 
 
@@ -42,7 +45,7 @@ def _alarm(environment: Environment, schedule: Schedule) -> Alarm:
     count = math.ceil(silent / period) + 1  # the period under way has no datapoint yet
     say = f"No report {schedule.name} for {_words(count * period)}: nobody looks. Look why: opslib run --due {schedule.name}"
     row = {
-        "ns": NAMESPACE, "metric": SUCCESS, "stat": "Sum", "period": int(period.total_seconds()), "op": "<", "threshold": 1, "m": count, "n": count,
+        "ns": NAMESPACE, "metric": SUCCESS, "stat": "SampleCount", "period": int(period.total_seconds()), "op": "<", "threshold": 1, "m": count, "n": count,
         "missing": "breaching", "component": "reports", "severity": "error", "runbook": schedule.notebook.removesuffix(".ipynb"), "say": say,
     }  # fmt: skip
     if is_rare(environment, schedule):

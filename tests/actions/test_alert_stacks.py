@@ -33,6 +33,14 @@ def live() -> Iterator[Sandbox]:
         yield running
 
 
+@pytest.fixture
+def scheduled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project whose one report is due every half hour, and never comes."""
+    written = '[[schedule]]\nname = "looks"\nnotebook = "2-investigate/first-look"\ncron = "*/30 * * * *"\n'
+    (tmp_path / "opslib.toml").write_text(f'default = "sandbox"\n{written}')
+    monkeypatch.setenv("OPSLIB_ROOT", str(tmp_path))
+
+
 def with_alerts(run: Run, **changed: Any) -> Run:
     """Return the run with other alert settings of its environment."""
     alerts = run.environment.alerts.model_copy(update=changed)
@@ -69,12 +77,12 @@ def test_an_arn_serves_both_regions_and_is_not_looked_up(run: Run) -> None:
 def test_all_is_planned_and_the_code_comes_first(run: Run, live: Sandbox) -> None:
     plan = deploying.deploy(run)
     assert [one.target.rpartition("/")[0] or one.target for one in plan.changes] == ["s3://shop-ops-code/opslib", "s3://shop-ops-code-us-east-1/opslib", *STACKS]  # fmt: skip
-    assert [step.operation for step in plan.steps] == ["PutObject"] * 2 + ["CreateChangeSet", "ExecuteChangeSet"] * 5
+    made, delivery = ["CreateChangeSet", "ExecuteChangeSet"], ["CreateChangeSet", "PutMetricData", "ExecuteChangeSet"]
+    assert [step.operation for step in plan.steps] == ["PutObject"] * 2 + [*delivery, *made * 2, *delivery, *made]
     commands = [step.command(run.environment) for step in plan.steps]
     assert commands[0].startswith("aws s3api put-object --bucket shop-ops-code --key opslib/notifier-")
-    assert (
-        "--parameters '[{" in commands[2] and "--parameters" not in commands[4] and "--region us-east-1" in commands[8]
-    )
+    assert "--parameters '[{" in commands[2] and "--parameters" not in commands[5] and "--region us-east-1" in commands[9]  # fmt: skip
+    assert "put-metric-data --namespace Ops/Alerting --metric-data '[{" in commands[3] and '"Value": 0.0' in commands[3]
     assert plan.undo_draft.says.startswith(", ".join(STACKS) + " deleted")
     assert any("alarms in ap-northeast-1 have the names of new ones" in limit for limit in plan.limits)
     assert not plan.blocked and status(live, "alerts-delivery") == "not there"
@@ -126,11 +134,13 @@ def seen(plan: Plan, run: Run) -> str:
     return f"{found.state}: {found.says}"
 
 
-def test_they_are_made_seen_to_act_changed_and_taken_back(run: Run, live: Sandbox, applied: Apply) -> None:
+def test_they_are_made_seen_to_act_changed_and_taken_back(run: Run, live: Sandbox, applied: Apply, scheduled: None) -> None:  # fmt: skip
     plan = deploying.deploy(run)
+    live.clear_messages()
     answer = applied(plan)
     assert answer.verdict == "ok" and answer.facts["stacks"] == "5", answer.sentence
     assert int(answer.facts["alarms"]) > 140
+    new_alarms_on_silence_wait(live)
     code = live.client("s3").get_object(Bucket="shop-ops-code", Key=plan.steps[0].arguments["Key"])["Body"].read()
     assert "opslib/alerting/notifier.py" in zipfile.ZipFile(io.BytesIO(code)).namelist()
     idle = deploying.deploy(run)
@@ -150,6 +160,21 @@ def test_they_are_made_seen_to_act_changed_and_taken_back(run: Run, live: Sandbo
     assert [step.operation for step in gone.steps] == ["DeleteStack"] * 5
     assert applied(gone).verdict == "ok"
     assert status(live, "alerts-delivery") == "DELETE_COMPLETE" and not live.client("sns").list_subscriptions()["Subscriptions"]  # fmt: skip
+
+
+def new_alarms_on_silence_wait(live: Sandbox) -> None:
+    """Nobody is told in the first hour, of the report that has not come either; a heartbeat that stops, and it, are told."""
+    live.advance("1h")
+    assert live.messages("slack") == [] and live.incidents() == []
+    [told] = live.client("cloudformation").describe_stack_resources(StackName="alerts-delivery", LogicalResourceId="Heartbeat")["StackResources"]  # fmt: skip
+    rule = told["PhysicalResourceId"].rpartition("|")[2]
+    live.client("events").disable_rule(Name=rule)
+    live.advance("65m")
+    paged = {one["key"].rpartition(":")[2] for one in live.incidents() if one["status"] == "triggered"}
+    assert {f"sandbox-alerting-slack-heartbeat-ops-{topic}" for topic in ("alerts", "critical")} <= paged
+    assert "sandbox-report-looks" in json.dumps(live.messages("slack"))
+    live.client("events").enable_rule(Name=rule)
+    live.advance("20m")
 
 
 def threshold(live: Sandbox) -> float:

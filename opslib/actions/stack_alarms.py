@@ -1,0 +1,51 @@
+"""Alarms that go on when nothing comes: a zero is written before they are made, so that a new one waits as long as an old one.
+
+They count datapoints and miss them (SampleCount, breaching): without any they would be on in their first minute, before
+anything could come. The zero is a datapoint, and whoever adds up what came reads none of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from opslib import aws
+from opslib.plan import Progress, Step
+
+if TYPE_CHECKING:
+    from opslib.actions.stack_state import Touched
+    from opslib.config import Environment
+
+_SKEW = timedelta(minutes=5)
+
+
+def zeros(text: str, touched: Sequence[Touched], region: str) -> Iterator[Step]:
+    """Yield the zeros for those alarms of a template that would be new, a step a namespace (cloudwatch:PutMetricData)."""
+    resources = json.loads(text)["Resources"]
+    found: dict[str, list[dict[str, Any]]] = {}
+    for one in touched:
+        held = resources.get(one.name, {}).get("Properties", {}) if one.action == "Add" else {}
+        if held.get("TreatMissingData") == "breaching" and held.get("Statistic") == "SampleCount":
+            point = {"MetricName": held["MetricName"], "Dimensions": held["Dimensions"], "Value": 0.0}
+            found.setdefault(held["Namespace"], []).append(point)
+    for namespace, points in found.items():
+        says = f"write a zero ahead of each alarm on silence ({len(points)}): it waits for the first beat instead of going on at once"  # fmt: skip
+        yield Step("cloudwatch", "PutMetricData", {"Namespace": namespace, "MetricData": points}, says, "", region)
+
+
+def seen(environment: Environment, step: Step, since: datetime) -> Progress:
+    """Look whether alarms can see what was written (cloudwatch:GetMetricData): a new metric takes up to two minutes."""
+    points = step.arguments["MetricData"]
+    asked = [_query(number, step.arguments["Namespace"], point) for number, point in enumerate(points)]
+    span = {"StartTime": since - _SKEW, "EndTime": aws.now(environment) + _SKEW}
+    told = aws.ask(environment, "cloudwatch", "get_metric_data", region=step.region, MetricDataQueries=asked, **span)
+    missing = sum(not one["Values"] for one in told["MetricDataResults"])
+    said = f"{len(points) - missing} of {len(points)} zeros ahead of alarms are seen"
+    return Progress("going" if missing else "done", said)
+
+
+def _query(number: int, namespace: str, point: dict[str, Any]) -> dict[str, Any]:
+    metric = {"Namespace": namespace, "MetricName": point["MetricName"], "Dimensions": point["Dimensions"]}
+    return {"Id": f"zero{number}", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "SampleCount"}}
