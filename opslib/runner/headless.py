@@ -54,12 +54,13 @@ class Job:
     notebook: runbooks.Notebook
     values: dict[str, Any]
     environment: str
+    scheduled: str = ""
 
     @classmethod
-    def of(cls, name: str, given: Mapping[str, Any], *, env: str) -> Job:
-        """Find and check; raises OpsError, and nothing is written."""
+    def of(cls, name: str, given: Mapping[str, Any], *, env: str, scheduled: str = "") -> Job:
+        """Find and check; raises OpsError, and nothing is written. `scheduled` says in the record what it is run for."""
         runbook, file = runbooks.find(name)
-        return cls(runbook, *prepared(runbook, file, given, env=env, complete=True))
+        return cls(runbook, *prepared(runbook, file, given, env=env, complete=True), scheduled)
 
     def run(
         self,
@@ -72,8 +73,8 @@ class Job:
         """Run it and return its record and summary; with `forked` in a kernel of this process's image."""
         with _alone(f"{self.environment}-{self.runbook.replace('/', '-')}") if lock else _anyhow():
             folder = records.begin(
-                self.runbook, self.notebook, self.environment, mode=records.HEADLESS, parameters=self.values
-            )
+                self.runbook, self.notebook, self.environment, mode=records.HEADLESS, parameters=self.values, scheduled=self.scheduled,
+            )  # fmt: skip
             try:
                 return run_in(folder, self.notebook, cell_seconds, run_seconds, forked=forked)
             except RecordError:

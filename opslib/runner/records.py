@@ -32,7 +32,7 @@ def reports() -> Path:
     return reports_folder()
 
 
-def begin(runbook: str, notebook: runbooks.Notebook, env: str, *, mode: str, parameters: Mapping[str, Any]) -> Path:
+def begin(runbook: str, notebook: runbooks.Notebook, env: str, *, mode: str, parameters: Mapping[str, Any], scheduled: str = "") -> Path:  # fmt: skip
     """Make the folder of a new run, with run.json and the notebook that is to run; raises RecordError."""
     now, run_id = datetime.now(UTC), secrets.token_hex(4)
     name = f"{now:%Y%m%dT%H%M%SZ}_{runbook.rsplit('/', 1)[-1]}_{run_id}"
@@ -40,7 +40,7 @@ def begin(runbook: str, notebook: runbooks.Notebook, env: str, *, mode: str, par
     state = {
         "schema": SCHEMA, "run_id": run_id, "runbook": runbook, "env": env, "mode": mode, "parameters": dict(parameters),
         "started": now.isoformat(timespec="milliseconds"), "operator": person(), "state": "open", "pid": os.getpid(),
-        "incident": open_incidents.in_force(env),
+        "incident": open_incidents.in_force(env), "scheduled": scheduled,
     }  # fmt: skip
     try:
         files.make_private(folder, below=reports())

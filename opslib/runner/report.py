@@ -116,6 +116,7 @@ def _footer(summary: Mapping[str, Any]) -> str:
         "window": f"{window['start']} to {window['end']}, shown in {window.get('zone', 'UTC')}"
         if "start" in window
         else "",
+        "schedule": summary.get("scheduled", ""),
         "sight": summary["blind"],
         "asked": f"{calls or 'no AWS calls'}; logs scanned for US${summary['usd']:.4f}",
         "made with": ", ".join(f"{name} {version}" for name, version in summary["versions"].items()),

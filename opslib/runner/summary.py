@@ -48,7 +48,7 @@ def build(
     return {
         **{name: state[name] for name in ("schema", "run_id", "runbook", "env", "mode", "operator")},
         **{name: where.get(name, "") for name in ("account", "identity", "region")}, "sandbox": where.get("sandbox", False),
-        "window": start.get("window", {}), "parameters": dict(parameters),
+        "window": start.get("window", {}), "parameters": dict(parameters), "scheduled": state.get("scheduled", ""),
         "status": status, "error": error, "verdict": verdict, "sight": _sight(results),
         "blind": f"{blind} of {len(results)} checks blind", "exit_code": exit_code(verdict, blind, status),
         "results": results, "cells": cells, "calls": calls.get("calls", {}), "usd": calls.get("usd", 0.0),

@@ -18,6 +18,7 @@ from opslib.alerting.report_alarms import NAMESPACE, SUCCESS
 from opslib.errors import RecordError, SourceError
 from opslib.runner import records
 from opslib.scheduling import telling
+from opslib.scheduling.due import WAITS
 
 if TYPE_CHECKING:
     from opslib.config import Environment
@@ -47,9 +48,8 @@ def deliver(environment: Environment, one: Scheduled, found: Due, record: Path, 
     if "slack" in one.schedule.deliver and (news or not one.schedule.quiet):
         publish(environment, "ops-alerts", telling.report(environment, one, found, summary, changes, link))
     measure(environment, SUCCESS, one.schedule.name, 1)
-    return (
-        {**memory.findings, **now} if blind else now
-    )  # what was not seen is neither gone nor new when it is seen again
+    # What was not seen is neither gone nor new when it is seen again; but who stays blind would never tell it anew.
+    return {**memory.findings, **now} if blind and memory.looks != WAITS else now
 
 
 def publish(environment: Environment, topic: str, told: telling.Told) -> None:

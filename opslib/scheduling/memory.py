@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from opslib.errors import RecordError
 if TYPE_CHECKING:
     from opslib.config import Environment
 
-_FOLDER = "schedules"
+_FOLDER, _TIMES = "schedules", ("covered", "at", "unseen")
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,12 @@ class Memory:
     told: bool = False  # that this time has no report was told
     why: str = ""  # it has none, when that could not be told
     findings: dict[str, str] = field(default_factory=dict)  # of the last good run: key, text
+    unseen: datetime | None = None  # from here up to `covered` not all was seen
+    looks: int = 0  # what becomes of that: opslib.scheduling.due
 
     def as_json(self) -> dict[str, Any]:
         """Return what is kept."""
-        times = {name: moment and moment.isoformat() for name, moment in (("covered", self.covered), ("at", self.at))}
-        return {**times, "tries": self.tries, "told": self.told, "why": self.why, "findings": self.findings}
+        return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(self).items()}  # fmt: skip
 
 
 def recalled(environment: Environment, name: str) -> Memory:
@@ -63,8 +64,10 @@ def remember(environment: Environment, name: str, memory: Memory) -> None:
 
 
 def _read(kept: dict[str, Any]) -> Memory:
-    covered, at = (datetime.fromisoformat(kept[name]) if kept[name] else None for name in ("covered", "at"))
-    return Memory(covered, at, int(kept["tries"]), bool(kept["told"]), str(kept["why"]), {str(k): str(v) for k, v in kept["findings"].items()})  # fmt: skip
+    kept = {"unseen": None, "looks": 0, **kept}  # those of before had neither
+    times = {name: datetime.fromisoformat(kept[name]) if kept[name] else None for name in _TIMES}
+    findings = {str(key): str(text) for key, text in kept["findings"].items()}
+    return Memory(**times, tries=int(kept["tries"]), told=bool(kept["told"]), why=str(kept["why"]), findings=findings, looks=int(kept["looks"]))  # fmt: skip
 
 
 def _file(environment: Environment, name: str) -> Path:

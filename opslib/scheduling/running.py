@@ -19,7 +19,7 @@ from opslib.runner import headless, records
 from opslib.runner.batch import LOCKED, NO_REPORT, Outcome
 from opslib.scheduling import delivery, telling
 from opslib.scheduling.agenda import WINDOW, Scheduled, agenda, named
-from opslib.scheduling.due import Due, due
+from opslib.scheduling.due import Due, due, looked
 from opslib.scheduling.memory import Memory, recalled, remember
 
 if TYPE_CHECKING:
@@ -98,7 +98,8 @@ def _tried(environment: Environment, one: Scheduled, found: Due, memory: Memory)
         remember(environment, name, memory)  # before: a try that is killed must count
         outcome, told = _once(environment, one, found, memory)
         if outcome.exit_code != NO_REPORT:
-            remember(environment, name, replace(memory, covered=found.window.end, findings=told))
+            blind = telling.is_blind(outcome.summary)
+            remember(environment, name, replace(looked(memory, found, blind=blind), findings=told))
             return outcome
         if _was_ended(outcome):
             break
@@ -127,7 +128,7 @@ def _once(environment: Environment, one: Scheduled, found: Due, memory: Memory) 
     name, limit = one.schedule.name, one.schedule.timeout_s
     outcome = Outcome(name, NO_REPORT)
     try:
-        record, summary = headless.Job.of(one.runbook, given, env=environment.name).run(cell_seconds=limit, run_seconds=limit)  # fmt: skip
+        record, summary = headless.Job.of(one.runbook, given, env=environment.name, scheduled=found.about(name)).run(cell_seconds=limit, run_seconds=limit)  # fmt: skip
         outcome = Outcome(name, int(summary["exit_code"]), record, summary)
         told = {} if outcome.exit_code == NO_REPORT else delivery.deliver(environment, one, found, record, summary, memory)  # fmt: skip
     except OpsError as error:

@@ -143,7 +143,7 @@ def test_a_missed_day(scheduled: Scheduled, seen: Callable[..., Seen]) -> None:
     found = seen()
     (record,) = set(records.folders()) - before
     start, end = window_of(records.summary_of(record))
-    assert (found.code, found.statuses) == (0, ["finished"]) and (end - start).total_seconds() == 86_400
+    assert (found.code, found.statuses) == (0, ["finished"]) and (end - start).total_seconds() == 86_700
     assert "covers 47 missed runs, too" in found.slack[-1]
     assert seen().statuses == []
 

@@ -26,7 +26,7 @@ from tests.alerting.alert_path import AlertPath
 from tests.aws_calls import called
 from tests.checks.laying import lay
 from tests.checks.planted_attacks import ATTACKS, Attack, login
-from tests.scheduling.conftest import Scheduled
+from tests.scheduling.conftest import Scheduled, window_of
 
 LOOKS = 'name = "looks"\nnotebook = "2-try/looks"\ncron = "*/30 * * * *"\nwindow = "2h"\nretries = 0\n'
 DAILY = 'name = "morning"\nnotebook = "1-monitor/daily-health"\ncron = "30 8 * * *"\ndeliver = ["slack", "s3"]\n'
@@ -90,10 +90,11 @@ def test_slack_says_whether_anybody_must_act_and_what_changed(scheduled: Schedul
 def test_what_a_blind_run_did_not_see_is_neither_gone_nor_new_again(scheduled: Scheduled, path: AlertPath) -> None:
     scheduled.write(finds("a=the queue grows"))
     scheduled.due()
-    assert again(scheduled, finds("unseen"))[0] == 2
-    assert "Gone" not in slack(path)[-1] and "Not all was seen" in slack(path)[-1]
-    again(scheduled, finds("a=the queue grows"))
+    code, _, (blind,) = again(scheduled, finds("unseen"))
+    assert code == 2 and "Gone" not in slack(path)[-1] and "Not all was seen" in slack(path)[-1]
+    _, _, (sees,) = again(scheduled, finds("a=the queue grows"))
     assert "Still there · 継続 (1)" in slack(path)[-1] and "New" not in slack(path)[-1]
+    assert window_of(sees)[0] == window_of(blind)[0] and "looks again at " in slack(path)[-1]  # there is no hole
 
 
 def test_of_a_quiet_one_slack_hears_only_what_changed(scheduled: Scheduled, path: AlertPath) -> None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from opslib.scheduling.due import SETTLED
 from tests.scheduling.conftest import Scheduled, window_of
 
 LOOKS = 'name = "looks"\nnotebook = "2-try/looks"\ncron = "*/30 * * * *"\nwindow = "2h"\n'
@@ -28,7 +29,11 @@ def test_what_was_not_run_is_covered_once_it_is(scheduled: Scheduled) -> None:
     assert scheduled.due() == (0, "nothing is due\n", [])
     scheduled.sandbox.advance("1d")
     _, said, (after,) = scheduled.due()
-    assert window_of(after) == (end, end + timedelta(days=1)), said
+    assert window_of(after) == (end - SETTLED, end + timedelta(days=1)), said
+    assert (
+        "begins 5 min before the last window ended" in after["scheduled"]
+        and "covers 47 missed runs" in after["scheduled"]
+    )
     assert scheduled.due()[2] == []
 
 
