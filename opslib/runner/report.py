@@ -34,12 +34,14 @@ def exporter() -> Any:
     from nbconvert import HTMLExporter
 
     from opslib.runner.harmless import harmless
+    from opslib.runner.phone_tables import by_rows
 
     made = HTMLExporter(
         template_name="opslib", extra_template_basedirs=[str(TEMPLATES)], exclude_anchor_links=True,
         exclude_input_prompt=True, exclude_output_prompt=True,
     )  # fmt: skip
     made.register_filter("harmless", harmless)
+    made.register_filter("by_rows", by_rows)
     return made
 
 
