@@ -148,6 +148,7 @@ def _place(told: dict[str, Any]) -> str:
 
 
 def _steps(environment: Environment, one: Standing) -> Iterator[Step]:
+    """Yield the steps of one stack; a new one takes over what an earlier one of its name has left standing (logs)."""
     wanted = one.wanted
     address = console.cloudformation(wanted.region or environment.region, wanted.name)
     if one.told and one.told["StackStatus"] in _FAILED_TO_BE_MADE:
@@ -157,7 +158,7 @@ def _steps(environment: Environment, one: Standing) -> Iterator[Step]:
     asked = {
         "StackName": wanted.name, "ChangeSetName": name, "ChangeSetType": "CREATE" if one.new else "UPDATE", **body,
         **({"Parameters": [{"ParameterKey": key, **({"UsePreviousValue": True} if value == state.SECRET else {"ParameterValue": value})} for key, value in wanted.values.items()]} if wanted.values else {}),
-        "Capabilities": ["CAPABILITY_IAM"], **({"RoleARN": wanted.role} if wanted.role else {}),
+        "Capabilities": ["CAPABILITY_IAM"], **({"ImportExistingResources": True} if one.new else {}), **({"RoleARN": wanted.role} if wanted.role else {}),
     }  # fmt: skip
     yield Step("cloudformation", "CreateChangeSet", asked, f"make the change set of {one.place}; nothing is carried out", address, wanted.region)  # fmt: skip
     yield from stack_alarms.zeros(wanted.text, one.touched, wanted.region)

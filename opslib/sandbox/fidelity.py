@@ -32,6 +32,12 @@ operation, in the protocol of its service; no SDK retries that, and `opslib sand
   A new alarm is looked at at once where there is data. Where data is missing, no older datapoints are looked for.
 - Metrics of the life that have an entry a minute go on with the clock as their last quarter of an hour went, over and
   over; log lines, and what is counted from them, do not.
+- CloudFormation is ministack's, with what it lacks for alerts. A log group that is there already fails its stack, also
+  after a rollback or a DeleteStack that retained it, unless the change set has ImportExistingResources, which here takes
+  over log groups alone; AWS refuses a change set whose other named resources are there and not retained, here the stack
+  fails when it comes to them.
+- SNS lists a subscription that nobody confirmed under an ARN, with PendingConfirmation among its attributes; AWS lists
+  the word PendingConfirmation in the ARN's place.
 
 ## Operations of ours
 """

@@ -4,12 +4,12 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from opslib.sandbox import alarm_store, metric_filters
+from opslib.sandbox import alarm_store, metric_filters, stack_log_groups
 from opslib.sandbox.service_errors import ServiceError
-from opslib.sandbox.services import HOME, Region, Services
+from opslib.sandbox.services import HOME, Services
 from opslib.sandbox.shop_alarms import COMPOSITE, CREATED, FILTER, METRIC
+from opslib.sandbox.stack_log_groups import AndMore
 
-GROUP = "AWS::Logs::LogGroup"
 SCHEDULE = "AWS::Scheduler::Schedule"
 TOPIC_ATTRIBUTES = ("KmsMasterKeyId", "SignatureVersion", "TracingConfig")
 _NUMBERS = ("Period", "EvaluationPeriods", "DatapointsToAlarm", "ActionsSuppressorWaitPeriod", "ActionsSuppressorExtensionPeriod")  # fmt: skip
@@ -17,7 +17,7 @@ _NUMBERS = ("Period", "EvaluationPeriods", "DatapointsToAlarm", "ActionsSuppress
 # other change is made in place. Without these a change set would say "Conditionally" of every change.
 REPLACING = {
     METRIC: ("AlarmName",), COMPOSITE: ("AlarmName",), FILTER: ("FilterName", "LogGroupName"),
-    GROUP: ("LogGroupName",), "AWS::Events::Rule": ("Name", "EventBusName"), "AWS::SNS::TopicPolicy": (),
+    stack_log_groups.GROUP: ("LogGroupName",), "AWS::Events::Rule": ("Name", "EventBusName"), "AWS::SNS::TopicPolicy": (),
     "AWS::SQS::QueuePolicy": (), "AWS::SNS::Subscription": ("Endpoint", "Protocol", "TopicArn"),
     "AWS::Lambda::EventInvokeConfig": ("FunctionName", "Qualifier"), "AWS::KMS::Key": (),
     SCHEDULE: ("Name",), "AWS::Lambda::Permission": (
@@ -40,18 +40,11 @@ def install(services: Services) -> None:
     for kind, names in REPLACING.items():
         provisioners._REPLACING_PROPERTIES.setdefault(kind, names)
     provisioners._physical_name = _named_by_region(provisioners)
-    log_groups = _LogGroups(services)
-    for kind, add in (
-        ("AWS::SNS::Topic", _attributes),
-        ("AWS::Lambda::Function", _concurrency),
-        (GROUP, log_groups.put),
-        (SCHEDULE, _schedule),
-    ):
+    stack_log_groups.StackLogGroups(services, provisioners).install()
+    for kind, add in (("AWS::SNS::Topic", _attributes), ("AWS::Lambda::Function", _concurrency), (SCHEDULE, _schedule)):
         handler = provisioners._RESOURCE_HANDLERS[kind]
         for name, place in (("create", 1), ("update", 2)):
-            handler[name] = _AndMore(handler[name], place, add)
-    handler = provisioners._RESOURCE_HANDLERS[GROUP]
-    handler["delete"] = log_groups.deletes(handler["delete"])
+            handler[name] = AndMore(handler[name], place, add)
     handler = provisioners._RESOURCE_HANDLERS[FILTER]
     for name, place in (("create", 1), ("update", 2)):
         handler[name] = _metric_filters(handler[name], place)
@@ -70,18 +63,6 @@ def _named_by_region(provisioners: Any) -> Callable[..., str]:
             seed.reset(token)
 
     return name
-
-
-class _AndMore:
-    """ministack's way to make or change a resource, and then the properties that it would drop."""
-
-    def __init__(self, theirs: Callable[..., tuple[str, Any]], place: int, add: Callable[[str, Any], None]) -> None:
-        self._theirs, self._place, self._add = theirs, place, add
-
-    def __call__(self, *given: Any, **more: Any) -> tuple[str, Any]:
-        name, told = self._theirs(*given, **more)
-        self._add(name, given[self._place])
-        return name, told
 
 
 def _attributes(arn: str, properties: dict[str, Any]) -> None:
@@ -123,39 +104,6 @@ def _metric_filters(theirs: Callable[..., tuple[str, Any]], place: int) -> Calla
         return name, told
 
     return put
-
-
-class _LogGroups:
-    """The groups of a stack in our store too, where everybody looks for them."""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
-
-    def put(self, name: str, properties: dict[str, Any]) -> None:
-        if name not in self._region().logs.groups:
-            self._call("CreateLogGroup", logGroupName=name, logGroupClass=properties.get("LogGroupClass"))
-        if days := properties.get("RetentionInDays"):
-            self._call("PutRetentionPolicy", logGroupName=name, retentionInDays=int(days))
-        else:
-            self._call("DeleteRetentionPolicy", logGroupName=name)
-
-    def deletes(self, theirs: Callable[..., None]) -> Callable[..., None]:
-        def delete(name: str, properties: dict[str, Any]) -> None:
-            theirs(name, properties)
-            self._region().logs.groups.pop(name, None)
-
-        return delete
-
-    def _region(self) -> Region:
-        return self._services.region(alarm_store.cloudwatch().get_region())
-
-    def _call(self, operation: str, **given: Any) -> None:
-        found = self._region().registry.get("logs", operation)
-        assert found is not None
-        try:
-            found.handler(given)
-        except ServiceError as error:
-            raise ValueError(error.message) from error
 
 
 class _Alarms:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,7 @@ def test_they_are_made_seen_to_act_changed_and_taken_back(run: Run, live: Sandbo
     gone = way_back(plan)
     assert [step.operation for step in gone.steps] == ["DeleteStack"] * 5
     assert applied(gone).verdict == "ok"
+    assert live.client("logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/ops-notify")["logGroups"]
     assert status(live, "alerts-delivery") == "DELETE_COMPLETE" and not live.client("sns").list_subscriptions()["Subscriptions"]  # fmt: skip
 
 
@@ -205,7 +207,14 @@ def tells_what_no_longer_acts(plan: Plan, run: Run, live: Sandbox) -> None:
 
 
 def test_a_stack_that_fails_is_told_with_its_reason(run: Run, live: Sandbox, applied: Apply) -> None:
-    """An alarm of that name stands already: CloudFormation says so, rolls back, and what comes after is not tried."""
+    """An alarm of that name stands already: CloudFormation says so, rolls back, and what comes after is not tried.
+
+    A log group that stacks left standing is none of that: it is taken over, with what is in it.
+    """
+    logs, group = live.client("logs"), {"logGroupName": "/aws/lambda/ops-notify-slack"}
+    with suppress(logs.exceptions.ResourceAlreadyExistsException):
+        logs.create_log_group(**group)
+    logs.create_log_stream(**group, logStreamName="of before")
     name = "sandbox-alerting-slack-failed"
     watched = {"Namespace": "Test", "MetricName": "Other", "Statistic": "Sum", "Period": 60, "EvaluationPeriods": 1}
     live.client("cloudwatch").put_metric_alarm(AlarmName=name, Threshold=1, ComparisonOperator="LessThanThreshold", **watched)  # fmt: skip
@@ -214,7 +223,9 @@ def test_a_stack_that_fails_is_told_with_its_reason(run: Run, live: Sandbox, app
     assert answer.verdict == "critical" and name in answer.sentence and "the next was not tried" in answer.sentence
     assert status(live, "alerts-services") in {"not there", "DELETE_COMPLETE"}
     live.client("cloudwatch").delete_alarms(AlarmNames=[name])
-    assert applied(deploying.deploy(run)).verdict == "ok"
+    answer = applied(deploying.deploy(run))
+    assert answer.verdict == "ok", answer.sentence
+    assert "of before" in {one["logStreamName"] for one in logs.describe_log_streams(**group)["logStreams"]}
 
 
 def test_a_right_that_is_missing_changes_nothing(run: Run, live: Sandbox) -> None:

@@ -166,9 +166,11 @@ def test_a_stack_that_could_not_be_made_is_deleted_and_made_anew(
 ) -> None:
     live.client("ssm").put_parameter(Name="/tries/taken", Type="String", Value="by somebody")
     taken = {"Type": "AWS::SSM::Parameter", "Properties": {"Name": "/tries/taken", "Type": "String", "Value": "by us"}}
-    wrong = {"Resources": {"Taken": taken}}
-    plan = planned(wrong)
-    answer = applied(plan)
+    answer = applied(planned({"Resources": {"Taken": taken}}))
+    assert answer.verdict == "critical" and "/tries/taken" in answer.sentence and "was not tried" in answer.sentence
+    alarm = {"MetricName": "m", "Namespace": "Tries", "Period": 60, "Statistic": "Sum", "Threshold": 1, "ComparisonOperator": "LessThanThreshold"}  # fmt: skip
+    never = {"Type": "AWS::CloudWatch::Alarm", "Properties": {**alarm, "EvaluationPeriods": 1, "DatapointsToAlarm": 2}}
+    answer = applied(planned({"Resources": {"Never": never}}))
     assert answer.verdict == "critical" and "ROLLBACK_COMPLETE" in answer.sentence, answer.sentence
     anew = planned(TWO)
     assert [step.operation for step in anew.steps] == ["DeleteStack", "CreateChangeSet", "ExecuteChangeSet"]
