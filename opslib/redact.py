@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+_NAMES = ("passw", "passp", "pwd", "secret", "key", "token", "cred", "cook")  # the letters every name below has, folded
 _NAMED = r"""(?ix) \b( [\w.-]*? (?: passw(?:or)?d | passphrase | pwd | secret(?:[_-]?access)?(?:[_-]?key)? | api[_-]?key
     | access[_-]?token | refresh[_-]?token | id[_-]?token | session[_-]?token | auth[_-]?token | routing[_-]?key
     | integration[_-]?key | private[_-]?key | client[_-]?secret | token | credential s? | cookie ) )
     ( \\*["']? \s* [:=] \s* )
     ( "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*' | (?P<quote>\\+["'])(?:(?!(?<!\\)(?P=quote)).)*(?<!\\)(?P=quote) | [^\s,;&"'{}\\<>]+ )"""
 
-# (what stands at the front of the text, cheap to look for; the pattern; the replacement)
+# (what the text must hold, cheap to look for; the pattern; the replacement)
 _RULES: list[tuple[tuple[str, ...], re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (("PRIVATE KEY",), re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S),
      "[redacted:private-key]"),
@@ -27,7 +28,7 @@ _RULES: list[tuple[tuple[str, ...], re.Pattern[str], str | Callable[[re.Match[st
     (("://",), re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/\s:@\"'<>]*:[^/\s\"'<>]+@", re.I), r"\1[redacted:userinfo]@"),
     (("X-Amz-",), re.compile(r"(X-Amz-(?:Signature|Security-Token|Credential)=)[^&\s\"'<>]+"), r"\1[redacted]"),
     (("earer ", "asic "), re.compile(r"\b([Bb](?:earer|asic) )(?!\[redacted)[\w.~+/=-]{8,}"), r"\1[redacted:authorization]"),
-    ((":", "="), re.compile(_NAMED), lambda m: m[0] if _harmless(m[3]) or _names_only(m) else f"{m[1]}{m[2]}{_quoted(m[3])}"),
+    (_NAMES, re.compile(_NAMED), lambda m: m[0] if _harmless(m[3]) or _names_only(m) else f"{m[1]}{m[2]}{_quoted(m[3])}"),
     (("@",), re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.)+[A-Za-z]{2,24}\b"), "[email]"),
     (("0", "+81"), re.compile(r"(?<![\w.-])(?<!\d:)(?:\+81[- ]?|0)(?:[5789]0[- ]?\d{4}[- ]\d{4}|[5789]0\d{8}|\d{1,4}[- ]\d{1,4}[- ]\d{4})(?![\w.:-])"),
      "[phone]"),
@@ -57,8 +58,11 @@ def cut(value: str, most: int) -> str:
 
 def _plain(value: str) -> str:
     for hints, pattern, replacement in _RULES:
-        if any(hint in value for hint in hints):
-            value = pattern.sub(replacement, value)
+        held = value.casefold() if hints is _NAMES else value
+        for hint in hints:
+            if hint in held:
+                value = pattern.sub(replacement, value)
+                break
     return value
 
 

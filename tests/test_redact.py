@@ -28,7 +28,11 @@ SECRETS = {
     "https://b.s3.amazonaws.com/k?X-Amz-Signature=deadbeef01&x=1": "deadbeef01",
     "arn:aws:iam::000000000000:secret:hunter2-zz": "hunter2-zz",
     "routing_key: 0123456789abcdef0123456789abcdef": "0123456789abcdef",
-}
+    **{f"{name}: hunter2-zz": "hunter2-zz" for name in (
+        "PassWd", "passphrase", "db.pwd", "SECRET", "Api-Key", "apikey", "id_token", "Credentials", "COOKIE",
+        "pa\u017f\u017fword", "to\u212aen", "credent\u0131als", "cook\u0130e",
+    )},  # also in letters that only look so: the rule ignores case in all of Unicode
+}  # fmt: skip
 PLAIN = [
     "2026-11-05 02:31:20.123 req-5f0c2e9ab714 1-6a0a0b0c-0123456789abcdef01234567",
     "update stock set qty = qty - $1 where sku = $2 -- 在庫更新",
