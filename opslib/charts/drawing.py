@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from io import BytesIO
+from io import StringIO
 from typing import Any
 
 from opslib.display import escape
@@ -61,14 +61,16 @@ def draw(title: str, paint: Callable[[Any, bool], None], *, height: float, narro
 def _svg(paint: Callable[[Any, bool], None], width: float, height: float, narrow: bool) -> str:
     _prepare()
     import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(width, height))  # no pyplot: nothing to close, safe in threads
         paint(figure.subplots(), narrow)
-        buffer = BytesIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue().decode()
+        buffer = StringIO()
+        # savefig draws everything twice, first without ink for the layout; the canvas itself lays out and draws at once
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
 
 
 @lru_cache(maxsize=1)

@@ -26,10 +26,12 @@ def frame(count: int, seconds: int = 60, **columns: float) -> pd.DataFrame:
 @pytest.fixture
 def axes(monkeypatch: pytest.MonkeyPatch):
     """Return a list that receives the axes of both drawings, as `draw` leaves them."""
-    from matplotlib.figure import Figure
+    from matplotlib.backends.backend_svg import FigureCanvasSVG as Canvas
 
-    seen, plain = [], Figure.savefig
-    monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: (seen.append(self.axes[0]), plain(self, *a, **k))[1])
+    seen, plain = [], Canvas.print_svg  # the layout calls it, too, and leaves it before it ends
+    monkeypatch.setattr(
+        Canvas, "print_svg", lambda self, *a, **k: (plain(self, *a, **k), seen.append(self.figure.axes[0]))
+    )
     return seen
 
 
