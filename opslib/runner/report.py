@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from opslib.runner import cells, parameters, records
 from opslib.runner.runbooks import METADATA, Cell, Notebook, described, tags
 
 TEMPLATES = Path(__file__).with_name("templates")
+_NO_ALT = re.compile(r"""<img(?=\s)(?!(?:[^>"]|"[^"]*")*\salt=)""")
 _NOBODY = "nobody: the run ended before AWS was asked"
 
 
@@ -24,24 +26,39 @@ def html(notebook: Notebook, summary: Mapping[str, Any]) -> str:
     page_cells = _ordered(notebook["cells"])
     node = nbformat.from_dict({"cells": page_cells, "metadata": METADATA, "nbformat": 4, "nbformat_minor": 5})
     resources = {"opslib": _around(notebook, summary)}
-    page: str = exporter().from_notebook_node(node, resources=resources)[0]
+    return _alt_texts(_rendered(node, resources))
+
+
+def _rendered(node: Any, resources: dict[str, Any]) -> str:
+    """What HTMLExporter does but for reading its own page again with a parser in Python, which takes the most time."""
+    from nbconvert.exporters import TemplateExporter
+
+    page: str = TemplateExporter.from_notebook_node(exporter(), node, resources=resources)[0]
     return page
+
+
+def _alt_texts(page: str) -> str:
+    return _NO_ALT.sub('<img alt="no description was given for this image"', page)
 
 
 @lru_cache(maxsize=1)
 def exporter() -> Any:
     """Return what makes the page; its templates are compiled once."""
     from nbconvert import HTMLExporter
+    from nbconvert.filters import Highlight2HTML
+    from nbconvert.filters.widgetsdatatypefilter import WidgetsDataTypeFilter
 
     from opslib.runner.harmless import harmless
     from opslib.runner.phone_tables import by_rows
 
     made = HTMLExporter(
         template_name="opslib", extra_template_basedirs=[str(TEMPLATES)], exclude_anchor_links=True,
-        exclude_input_prompt=True, exclude_output_prompt=True,
+        exclude_input_prompt=True, exclude_output_prompt=True, optimistic_validation=True,
     )  # fmt: skip
     made.register_filter("harmless", harmless)
     made.register_filter("by_rows", by_rows)
+    made.register_filter("highlight_code", Highlight2HTML(pygments_lexer="python", parent=made))
+    made.register_filter("filter_data_type", WidgetsDataTypeFilter(notebook_metadata={}, resources={}, parent=made))
     return made
 
 

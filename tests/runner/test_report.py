@@ -115,6 +115,16 @@ def test_our_own_markup_survives() -> None:
     assert harmless(mine) == mine
 
 
+def test_each_image_says_what_it_is_to_those_who_do_not_see_it(record: Path) -> None:
+    cell = code("x")
+    cell["outputs"] = [
+        output("image/png", "AAAA"), output("image/svg+xml", "<svg></svg>"),
+        output("text/html", '<img src="data:image/png;base64,BBBB"><img title="a > b" alt="c" src="data:image/png;base64,CCCC">'),
+    ]  # fmt: skip
+    text = drawn(record, markdown("# T"), cell)
+    assert re.findall(' alt="([^"]*)"', text) == [*["no description was given for this image"] * 3, "c"]
+
+
 def test_links_that_people_follow_stay() -> None:
     link = '<a href="https://console.example/logs?a=1&amp;b=2">logs</a>'
     assert harmless(link) == link
