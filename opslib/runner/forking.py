@@ -21,9 +21,10 @@ from opslib.runner.kernel import IpcKernelManager
 FORK = get_context("fork")
 _WARM = ("opslib.charts", "opslib.checks", "opslib.runbooks", "opslib.sources")
 _HEAVY = (
-    "IPython.core.completer", "IPython.core.oinspect", "boto3.session", "botocore.signers", "ipykernel.debugger", "ipykernel.kernelapp",
-    "matplotlib.backends.backend_svg", "matplotlib.figure", "nbconvert", "opslib.database", "opslib.queries", "opslib.runner.finishing",
-    "orjson", "pandas", "psycopg", "sqlglot", "sqlite3", "tornado.platform.asyncio",
+    "IPython.core.completer", "IPython.core.debugger", "IPython.core.oinspect", "IPython.extensions.storemagic", "boto3.session",
+    "botocore.signers", "ipykernel.debugger", "ipykernel.kernelapp", "matplotlib.backends.backend_svg", "matplotlib.figure", "nbconvert",
+    "opslib.database", "opslib.queries", "opslib.runner.finishing", "orjson", "pandas", "pandas.io.formats.csvs", "papermill", "psycopg",
+    "sqlglot", "sqlite3", "tornado.platform.asyncio",
 )  # fmt: skip
 
 

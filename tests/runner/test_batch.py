@@ -1,8 +1,11 @@
 """Many runs at once by forked kernels: what they leave is what single runs leave, also when one of them goes wrong."""
 
 import os
+import re
 import signal
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -50,17 +53,22 @@ def test_a_batch_with_one_bad_parameter_runs_nothing(project: Path) -> None:
 
 def test_a_signal_leaves_true_records_and_begins_no_more(project: Path, opslib: Any) -> None:
     before = set((project / "reports").rglob("summary.json"))
-    process = opslib("run", "probe", "--each", "act=sleep,sleep,sleep,sleep,sleep")
+    process = opslib("run", "probe", "--each", "act=sleep,sleep,sleep,sleep,sleep", PYTHONPROFILEIMPORTTIME="1")
+    ended = ThreadPoolExecutor(1).submit(process.communicate, timeout=90)  # what is imported fills a pipe
     for _ in range(600):
         if list((project / "reports" / ".partial").glob("*/sleeping")):
             break
         time.sleep(0.05)
     os.kill(process.pid, signal.SIGTERM)
-    out, err = process.communicate(timeout=60)
+    out, err = ended.result()
     assert process.returncode == 3, out + err
     made = [summary_in(file.parent) for file in set((project / "reports").rglob("summary.json")) - before]
     assert 1 <= len(made) < 5 and not [one for one in made if one["status"] == "finished"]
     assert "not begun: SIGTERM" in err
+    imported = Counter(line.rpartition("|")[2].strip() for line in err.splitlines() if line.startswith("import time:"))
+    heavy = re.compile(r"(papermill|opslib|boto3|matplotlib|psycopg)[.]")
+    assert imported["papermill.execute"] == 1  # and so what is read here is what was imported
+    assert not [name for name, times in imported.items() if times > 1 and heavy.match(name)]  # all was there before
 
 
 @pytest.mark.parametrize(
