@@ -123,12 +123,25 @@ def ask(environment: Environment, service: str, operation: str, /, *, region: st
 def pages(
     environment: Environment, service: str, operation: str, key: str, /, *, region: str = "", **asked: Any
 ) -> Iterator[Any]:
-    """Yield the items under `key` (such as "InvalidationList.Items") of all pages; the next page is asked for when needed."""
+    """Yield the items under `key` (such as "InvalidationList.Items") of all pages; the next page is asked for when needed.
+
+    Of an operation whose pages boto3 does not know, `key` is a name and the next page is asked for by nextToken.
+    """
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        found = client(environment, service, region=region).get_paginator(operation).paginate(**asked)
-        yield from (item for item in found.search(f"{key}[]") if item is not None)
+        asking = client(environment, service, region=region)
+        if asking.can_paginate(operation):
+            found = asking.get_paginator(operation).paginate(**asked)
+            yield from (item for item in found.search(f"{key}[]") if item is not None)
+            return
+        token: dict[str, str] = {}
+        while True:
+            told = getattr(asking, operation)(**asked, **token)
+            yield from told.get(key) or []
+            if not told.get("nextToken"):
+                return
+            token = {"nextToken": told["nextToken"]}
     except (BotoCoreError, ClientError) as error:
         raise explain(error, environment) from None
 

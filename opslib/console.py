@@ -29,6 +29,11 @@ def ecs(region: str, cluster: str, service: str) -> str:
     return f"{_home(region)}/ecs/v2/clusters/{_part(cluster)}/services/{_part(service)}/deployments?region={region}"
 
 
+def logs_insights(region: str) -> str:
+    """Return Logs Insights, where saved queries stand by folders at the side."""
+    return f"{_home(region)}/cloudwatch/home?region={region}#logsV2:logs-insights"
+
+
 def parameter(region: str, name: str) -> str:
     """Return a parameter of Parameter Store: /shop/reads stands there as %252Fshop%252Freads."""
     return f"{_home(region)}/systems-manager/parameters/{_part(_part(name))}/description?region={region}"

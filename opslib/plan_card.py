@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _RED, _AMBER, _GREY, _GREEN = "#b3261e", "#a15c00", "#5f6c7b", "#0b7a55"
 _CODE = "display:block;background:#f7f9fb;border:1px solid #e3e8ee;border-radius:4px;padding:4px 8px;margin:2px 0 6px;font-size:12px;white-space:pre-wrap;overflow-wrap:anywhere"
+LONG, MANY = 400, 5  # characters of a command, and steps, beyond which commands are folded
 _LINK = 'style="color:#0b5cad;font-size:12px"'
 
 
@@ -141,4 +142,7 @@ def _command(plan: Plan, step: Step) -> str:
 
 def _step(plan: Plan, number: int, step: Step) -> str:
     link = f' <a {_LINK} href="{escape(step.console)}">console</a>' if step.console else ""
-    return f'<div style="margin:2px 0">{number}. {escape(step.says)}{link}<code style="{_CODE}">{escape(_command(plan, step))}</code></div>'
+    code = f'<code style="{_CODE}">{escape(command := _command(plan, step))}</code>'
+    if len(command) > LONG and len(plan.steps) > MANY:  # else the phrase to type lies far below
+        code = f'<details><summary style="cursor:pointer;font-size:12px;color:{_GREY}">its command</summary>{code}</details>'
+    return f'<div style="margin:2px 0">{number}. {escape(step.says)}{link}{code}</div>'

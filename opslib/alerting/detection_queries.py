@@ -11,14 +11,34 @@ from datetime import datetime
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from opslib.checks import audit_events, audit_story, detect_habits, detect_logins, detect_privileges
+from opslib import plan as plans
+from opslib.actions import saved_queries
+from opslib.checks import audit, audit_events, audit_story, detect_habits, detect_logins, detect_privileges
 from opslib.checks.detections import DETECTIONS, checked
 
 if TYPE_CHECKING:
     from opslib.config import Environment
+    from opslib.plan import Plan
+    from opslib.run import Run
 
 _HOLE = re.compile(r"\{([a-z_]+)\}")
 LONGEST_BIN = 60  # minutes; Logs Insights counts on in hours from there
+
+
+def save(run: Run, *, folder: str = "") -> Plan:
+    """Plan to save the query of each detection over the audit log groups (logs:PutQueryDefinition).
+
+    Without a `folder` it is one of the environment: two in one account do not undo each other's. Raises ParameterError,
+    ConfigError, SourceError.
+    """
+    if run.replayed:
+        return plans.remembered(run)
+    environment = run.environment
+    place, groups = (
+        folder or f"ops/{environment.name}/suspicious-operations",
+        list(audit.log_groups(environment)["name"]),
+    )
+    return saved_queries.save(run, texts(environment, now=run.now), folder=place, groups=groups)
 
 
 def texts(environment: Environment, *, now: datetime) -> dict[str, str]:

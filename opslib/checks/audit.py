@@ -19,6 +19,8 @@ from opslib.window import Window
 if TYPE_CHECKING:
     import pandas as pd
 
+    from opslib.config import Environment
+
 NAME, NOTEBOOK = "who-did-what", "2-investigate/who-did-what"
 HISTORY = timedelta(days=30)
 MANY = 300  # actors whose habits are looked up
@@ -66,15 +68,26 @@ def _rows(run: Run, window: Window, asked: dict[str, Any]) -> tuple[Fact, list[s
     return lines, problems
 
 
-def log_lines(run: Run, window: Window, asked: dict[str, Any]) -> pd.DataFrame:
-    """Return the audit lines of every log group named like *audit* (sources.audit.lines); attrs["kept_days"] is their retention."""
-    found = logs.log_groups(run.environment, patterns=run.environment.log_groups)
-    groups = [name for name in found["name"] if fnmatch.fnmatchcase(name, "*audit*")]
-    if not groups:
+def log_groups(environment: Environment) -> pd.DataFrame:
+    """Return those of the environment's log groups that are named like *audit* (sources.logs.log_groups).
+
+    Raises SourceError when there is none.
+    """
+    found = logs.log_groups(environment, patterns=environment.log_groups)
+    found = found[[fnmatch.fnmatchcase(name, "*audit*") for name in found["name"]]]
+    if not len(found):
         raise SourceError("no log group is named like *audit*", fix="add the audit log group to log_groups")
-    frame = audit.lines(run.environment, groups=groups, window=window, deadline_s=run.deadline * 3, **asked)
+    return found
+
+
+def log_lines(run: Run, window: Window, asked: dict[str, Any]) -> pd.DataFrame:
+    """Return the audit lines of the audit log groups (sources.audit.lines); attrs["kept_days"] is their retention."""
+    found = log_groups(run.environment)
+    frame = audit.lines(
+        run.environment, groups=list(found["name"]), window=window, deadline_s=run.deadline * 3, **asked
+    )
     run.usd += float(frame.attrs["usd"])
-    kept = found.set_index("name").loc[groups, "retention_days"].min()
+    kept = found["retention_days"].min()
     frame.attrs["kept_days"] = float(kept)
     if kept == kept and (run.now - window.start) > timedelta(days=float(kept)):
         frame.attrs["problems"] = [

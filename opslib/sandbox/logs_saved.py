@@ -55,7 +55,7 @@ class LogsSaved:
         "DescribeQueryDefinitions",
         modelled="by name prefix, paging",
         source=API,
-        difference="sorted by name",
+        difference="sorted by name; 50 a page when maxResults is not given, which AWS does not document",
         tested=("test_query_definitions",),
     )
     def describe_query_definitions(self, p: Params) -> dict[str, Any]:
@@ -65,7 +65,7 @@ class LogsSaved:
             (saved for saved in self._definitions.values() if saved["name"].startswith(prefix)),
             key=lambda saved: (saved["name"], saved["queryDefinitionId"]),
         )
-        shown, following = page("definitions", found, p.get("nextToken"), p.get("maxResults") or 1000)
+        shown, following = page("definitions", found, p.get("nextToken"), p.get("maxResults") or 50)
         return {"queryDefinitions": shown} | ({"nextToken": following} if following else {})
 
     @operation("logs", "DeleteQueryDefinition", modelled="all", source=API, tested=("test_query_definitions",))

@@ -57,7 +57,9 @@ def deployments(environment: Environment, *, window: Window, service: str = "") 
     for name in [service] if service else _names(environment):
         asked = {"cluster": environment.services.cluster, "service": name}
         span = {"after": window.start - LONGEST, "before": window.end}
-        for each in _pages(environment, "list_service_deployments", "serviceDeployments", **asked, createdAt=span):
+        for each in aws.pages(
+            environment, "ecs", "list_service_deployments", "serviceDeployments", **asked, createdAt=span
+        ):
             if each["createdAt"] < window.end and (each.get("finishedAt") or window.end) >= window.start:
                 found.append({"service": name, **each})
     revisions = _revisions(environment, sorted({each.get("targetServiceRevisionArn", "") for each in found} - {""}))
@@ -139,7 +141,8 @@ def _names(environment: Environment) -> Sequence[str]:
     if not environment.services.cluster:
         return ()
     return environment.services.names or [
-        _last(arn) for arn in _pages(environment, "list_services", "serviceArns", cluster=environment.services.cluster)
+        _last(arn)
+        for arn in aws.pages(environment, "ecs", "list_services", "serviceArns", cluster=environment.services.cluster)
     ]
 
 
@@ -201,7 +204,7 @@ def _tasks(environment: Environment, status: str, service: str) -> Iterator[dict
     asked = {"cluster": environment.services.cluster, "desiredStatus": status} | (
         {"serviceName": service} if service else {}
     )
-    arns = list(_pages(environment, "list_tasks", "taskArns", **asked))
+    arns = list(aws.pages(environment, "ecs", "list_tasks", "taskArns", **asked))
     for some in _batches(arns, TASKS_A_CALL):
         answer = aws.ask(environment, "ecs", "describe_tasks", cluster=environment.services.cluster, tasks=some)
         yield from (each for each in answer.get("tasks", []) if each.get("group", "").startswith("service:"))
@@ -229,17 +232,6 @@ def _stopped(told: dict[str, Any]) -> dict[str, Any]:
         "reason": ": ".join(reason for reason in reasons if reason), "exit_code": failed.get("exitCode"),
         "started": told.get("startedAt"), "image": failed.get("image", ""),
     }  # fmt: skip
-
-
-def _pages(environment: Environment, operation: str, key: str, **asked: Any) -> Iterator[Any]:
-    """Yield all pages; ListServiceDeployments has no paginator in boto3."""
-    following: dict[str, str] = {}
-    while True:
-        answer = aws.ask(environment, "ecs", operation, **asked, **following)
-        yield from answer.get(key, [])
-        if not answer.get("nextToken"):
-            return
-        following = {"nextToken": answer["nextToken"]}
 
 
 def _batches(items: Sequence[str], size: int) -> Iterator[list[str]]:

@@ -103,11 +103,7 @@ def indexed_fields(environment: Environment, groups: Sequence[str], *, since: da
     covering: dict[str, set[str]] = {group: set() for group in groups}
     for begin in range(0, len(groups), 100):
         part = list(groups[begin : begin + 100])
-
-        def ask(client: Any, part: list[str] = part) -> Any:
-            return _every(client.describe_field_indexes, "fieldIndexes", logGroupIdentifiers=part)
-
-        for index in _asked(environment, ask):
+        for index in aws.pages(environment, "logs", "describe_field_indexes", "fieldIndexes", logGroupIdentifiers=part):
             group = str(index.get("logGroupIdentifier", "")).split(":log-group:")[-1].removesuffix(":*")
             began = index.get("firstEventTime")
             reach = max(since.timestamp() * 1000, float(known.get(group, {}).get("creationTime") or 0) + 3_600_000)
@@ -246,7 +242,7 @@ def _all_groups(
     key = (environment.account, environment.region, environment.profile, environment.aws_config_file)
     asked_at, known = _known.get(key, (float("-inf"), {}))
     if fresh or time.monotonic() - asked_at > KNOWN_SECONDS or any(name not in known for name in needed):
-        found = _asked(environment, lambda client: _pages(client, "describe_log_groups", "logGroups"))
+        found = aws.pages(environment, "logs", "describe_log_groups", "logGroups")
         known = {group["logGroupName"]: group for group in found}
         _known[key] = (time.monotonic(), known)
     return known
@@ -255,21 +251,6 @@ def _all_groups(
 def _kept_since(group: dict[str, Any], now: datetime) -> datetime:
     days = group.get("retentionInDays")
     return now - timedelta(days=days) if days else datetime.fromtimestamp(0, UTC)
-
-
-def _pages(client: Any, operation: str, key: str) -> list[dict[str, Any]]:
-    return [item for page in client.get_paginator(operation).paginate() for item in page.get(key) or []]
-
-
-def _every(call: Any, key: str, **asked: Any) -> list[dict[str, Any]]:
-    """Return the items of an operation for which boto3 has no paginator."""
-    items: list[dict[str, Any]] = []
-    page = call(**asked)
-    while True:
-        items += page.get(key) or []
-        if not page.get("nextToken"):
-            return items
-        page = call(**asked, nextToken=page["nextToken"])
 
 
 def _asked(environment: Environment, ask: Any) -> Any:

@@ -18,6 +18,7 @@ TOKYO = "ap-northeast-1"
         (console.cloudformation(TOKYO, "shop-alerts"), "https://ap-northeast-1.console.aws.amazon.com/cloudformation/home?region=ap-northeast-1#/stacks?filteringText=shop-alerts&filteringStatus=active"),
         (console.cloudfront("E2SHOP"), "https://us-east-1.console.aws.amazon.com/cloudfront/v4/home#/distributions/E2SHOP/invalidations"),
         (console.ecs(TOKYO, "shop", "api"), "https://ap-northeast-1.console.aws.amazon.com/ecs/v2/clusters/shop/services/api/deployments?region=ap-northeast-1"),
+        (console.logs_insights(TOKYO), "https://ap-northeast-1.console.aws.amazon.com/cloudwatch/home?region=ap-northeast-1#logsV2:logs-insights"),
         (console.parameter(TOKYO, "/shop/reads"), "https://ap-northeast-1.console.aws.amazon.com/systems-manager/parameters/%252Fshop%252Freads/description?region=ap-northeast-1"),
         (console.parameter(TOKYO, "reads"), "https://ap-northeast-1.console.aws.amazon.com/systems-manager/parameters/reads/description?region=ap-northeast-1"),
         (console.rds(TOKYO, "shop-db"), "https://ap-northeast-1.console.aws.amazon.com/rds/home?region=ap-northeast-1#database:id=shop-db;is-cluster=false"),
