@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,22 +15,25 @@ from opslib.checks import requests
 from opslib.errors import IdentityError, ParameterError, SandboxDown
 from opslib.result import Sight, Verdict
 from opslib.sandbox.control import Sandbox
+from tests.warm_commands import OPSLIB
 
 ROOT = Path(__file__).parents[1]
 PLANTED = "req-5f0c2e9ab714"
 
 
-def command(*arguments: str, reports: Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    program = Path(sys.executable).with_name("opslib")
+def command(
+    *arguments: str, reports: Path, program: Sequence[str] = OPSLIB, **environ: str
+) -> subprocess.CompletedProcess[str]:
     merged = {**os.environ, "OPSLIB_REPORTS": str(reports), **environ}
-    return subprocess.run([program, *arguments], cwd=ROOT, env=merged, capture_output=True, text=True)
+    return subprocess.run([*program, *arguments], cwd=ROOT, env=merged, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")
 def traced(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The record of one headless run of the planted request."""
     reports = tmp_path_factory.mktemp("reports")
-    done = command("run", "trace-request", "-p", f"request_id={PLANTED}", reports=reports)
+    program = [str(Path(sys.executable).with_name("opslib"))]  # as users start it
+    done = command("run", "trace-request", "-p", f"request_id={PLANTED}", reports=reports, program=program)
     assert done.returncode == 1, done.stdout + done.stderr
     assert (
         "POST /checkout failed with 500 after 4.8 s: api waited 4.3 s for row lock on stock (LockTimeout); its job stock-release failed."

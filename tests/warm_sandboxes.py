@@ -5,12 +5,14 @@ A supervisor that is started spends two seconds of CPU on that, and the suite st
 the time while it loads, is imported over there. tests/sandbox/test_process starts its sandboxes as users do.
 """
 
+import fcntl
 import functools
 import gc
 import importlib
 import json
 import os
 import pkgutil
+import random
 import signal
 import socket
 import subprocess
@@ -113,7 +115,7 @@ def _answer(listener: socket.socket, connection: socket.socket) -> None:
         if not pid:
             listener.close()
             connection.close()
-            _become(wanted, output, log)
+            become(wanted, os.open(os.devnull, os.O_RDONLY), output, log)
         os.close(output)
         os.close(log)
         connection.send(str(pid).encode())
@@ -144,27 +146,30 @@ def _read_life() -> None:
     gc.freeze()  # or a collection over there would copy every page of it
 
 
-def _become(wanted: dict[str, Any], output: int, log: int) -> None:
-    """Be the program that was asked for, in a session of its own, and end with it."""
-    code = 1
+def become(wanted: dict[str, Any], *streams: int) -> None:
+    """Be the program that was asked for on these standard streams, in a session of its own, and end with it."""
+    code: Any = 1
     try:
         os.setsid()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        for target, source in enumerate((os.open(os.devnull, os.O_RDONLY), output, log)):
+        for target, source in enumerate([fcntl.fcntl(stream, fcntl.F_DUPFD, 10) for stream in streams]):
             os.dup2(source, target)
-        os.closerange(3, max(output, log) + 1)
+        os.closerange(3, 1024)
         os.chdir(wanted["folder"])
         os.environ.clear()
         os.environ.update(wanted["environ"])
         time.tzset()
-        code = importlib.import_module(wanted["program"]).main(wanted["arguments"]) or 0
+        random.seed()
+        sys.argv[:] = [wanted["program"].removesuffix(".cli"), *wanted["arguments"]]
+        sys.modules["__main__"].__package__ = None  # or click would call the program `python -m tests`
+        code = importlib.import_module(wanted["program"]).main() or 0
     except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 1
+        code = end.code or 0
     except BaseException:
         traceback.print_exc()
     finally:
         sys.stdout.flush()
-        os._exit(code)
+        os._exit(code if isinstance(code, int) else 1)
 
 
 def _lives(pid: int) -> bool:

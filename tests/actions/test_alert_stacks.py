@@ -7,7 +7,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -23,6 +22,7 @@ from opslib.plan import ACTIONS, Plan
 from opslib.result import Result
 from opslib.run import Run
 from opslib.sandbox.control import Sandbox
+from tests.warm_commands import OPSLIB
 
 Apply = Callable[..., Result]
 STACKS = ["alerts-delivery", "alerts-services", "alerts-application", "alerts-delivery us-east-1", "alerts-us-east-1 us-east-1"]  # fmt: skip
@@ -114,7 +114,7 @@ def test_a_template_that_no_call_takes_is_known_before_anything_is_made(run: Run
 
 
 def opslib(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    program = [str(Path(sys.executable).with_name("opslib")), *words]
+    program = [*OPSLIB, *words]
     return subprocess.run(program, env={**os.environ, **environ}, capture_output=True, text=True, check=False)
 
 
@@ -203,6 +203,7 @@ def tells_what_no_longer_acts(plan: Plan, run: Run, live: Sandbox) -> None:
     assert seen(plan, run).startswith("going: ops-notify-slack")
     archive = live.client("s3").get_object(Bucket="shop-ops-code", Key=plan.steps[0].arguments["Key"])["Body"].read()
     functions.update_function_code(FunctionName="ops-notify-slack", ZipFile=archive)
+    functions.get_waiter("function_updated_v2").wait(FunctionName="ops-notify-slack")
     assert seen(plan, run).startswith("done")
 
 

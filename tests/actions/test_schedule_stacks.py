@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from opslib.result import Result
 from opslib.run import Run
 from opslib.sandbox.control import Sandbox
 from opslib.scheduling import deploying
+from tests.warm_commands import OPSLIB
 
 Apply = Callable[..., Result]
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
@@ -139,7 +139,7 @@ def tells_what_is_otherwise(plan: Plan, run: Run, live: Sandbox) -> None:
 
 def test_the_command_plans_and_only_the_full_hash_applies(run: Run, project: Callable[..., None], live: Sandbox) -> None:  # fmt: skip
     def opslib(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        program = [str(Path(sys.executable).with_name("opslib")), *words]
+        program = [*OPSLIB, *words]
         return subprocess.run(program, env={**os.environ, **environ}, capture_output=True, text=True, check=False)
 
     planned = opslib("schedule", "plan")

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 
 from opslib.sandbox.control import Sandbox
+from tests.warm_commands import OPSLIB
 
 SHOTS = Path(__file__).parents[2] / ".ci" / "screenshots"
 LAST = ".jp-Notebook .jp-CodeCell >> nth=-1"
@@ -46,9 +46,8 @@ def test_restart_service_by_hand(page: Any, lab_on: Any) -> None:
         copy.keyboard.press("Control+s")
         folder = next(project.glob("reports/sandbox/*/*/*/*_restart-service_*"))
         _wait(lambda: "applied before" in (folder / "record.ipynb").read_text())
-        program = str(Path(sys.executable).with_name("opslib"))
         environ = {**os.environ, **live.environ}
-        subprocess.run([program, "close", str(folder)], cwd=project, env=environ, check=True)
+        subprocess.run([*OPSLIB, "close", str(folder)], cwd=project, env=environ, check=True)
         told = json.loads((folder / "summary.json").read_text())
         assert [one["verdict"] for one in told["results"] if one["name"] == "apply-restart-service"] == ["ok"]
 

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from opslib.sandbox.control import Sandbox
+from tests.warm_commands import OPSLIB
 
 SHOTS = Path(__file__).parents[2] / ".ci" / "screenshots"
 
@@ -59,9 +59,8 @@ def test_a_run_in_the_lab_is_the_same_record(lab: tuple[str, Path], sandbox: San
     copy.screenshot(path=str(SHOTS / "lab.png"))
     assert not errors and len(hosts) == 1, (errors, hosts)
     environ = {**os.environ, **sandbox.environ}
-    program = str(Path(sys.executable).with_name("opslib"))
-    subprocess.run([program, "close", str(folder)], cwd=project, env=environ, check=True)
-    subprocess.run([program, "run", "trace-request"], cwd=project, env=environ, check=False)
+    subprocess.run([*OPSLIB, "close", str(folder)], cwd=project, env=environ, check=True)
+    subprocess.run([*OPSLIB, "run", "trace-request"], cwd=project, env=environ, check=False)
     headless = next(each for each in project.glob("reports/sandbox/*/*/*/*") if each != folder)
     assert _outputs(folder) == _outputs(headless)
     lab_summary, headless_summary = (json.loads((each / "summary.json").read_text()) for each in (folder, headless))

@@ -2,9 +2,7 @@
 
 import os
 import subprocess
-import sys
 import tomllib
-from pathlib import Path
 
 import pytest
 
@@ -14,6 +12,7 @@ from opslib.errors import ConfigError, IdentityError
 from opslib.run import Run
 from opslib.runner import runbooks
 from tests.doctor.strange_account import NAME, Strange
+from tests.warm_commands import OPSLIB
 
 
 def test_everything_the_account_has_is_found(strange: Strange) -> None:
@@ -49,7 +48,7 @@ def test_a_denied_look_leaves_the_rest(strange: Strange) -> None:
 
 def test_a_file_is_never_overwritten(strange: Strange) -> None:
     strange.file.write_text("mine")
-    command = [str(Path(sys.executable).with_name("opslib")), "init", "--profile", "opslib-sandbox"]
+    command = [*OPSLIB, "init", "--profile", "opslib-sandbox"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 3 and "is there already" in done.stderr and strange.file.read_text() == "mine"
     other = strange.root / "other.toml"

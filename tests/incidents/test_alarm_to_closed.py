@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +13,8 @@ import pytest
 from opslib import aws, config
 from opslib.incidents import store
 from opslib.sandbox.control import Sandbox
+from tests.warm_commands import OPSLIB
 
-OPSLIB = str(Path(sys.executable).with_name("opslib"))
 NOTES = (
     ("mitigated", "restart of api completed", ("--source", "opslib journal", "--ja", "apiの再起動が完了")),
     ("resolved", "checkouts as fast as usual", ("--source", "first-look", "--ja", "通常の速度に復帰")),
@@ -44,7 +43,7 @@ def reports(live: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 
 def opslib(*words: str, ok: tuple[int, ...] = (0,)) -> str:
-    ran = subprocess.run([OPSLIB, *words], capture_output=True, text=True, check=False)
+    ran = subprocess.run([*OPSLIB, *words], capture_output=True, text=True, check=False)
     assert ran.returncode in ok, ran.stdout + ran.stderr
     return ran.stdout
 
@@ -52,7 +51,7 @@ def opslib(*words: str, ok: tuple[int, ...] = (0,)) -> str:
 def applied(live: Sandbox, record: str, sealed: str) -> str:
     """Run `opslib apply`; the sandbox's clock is stepped meanwhile, so that it need not wait for the tasks."""
     environ = {**os.environ, "OPSLIB_APPLY": sealed}
-    with subprocess.Popen([OPSLIB, "apply", record], env=environ, stdout=subprocess.PIPE, text=True) as work:
+    with subprocess.Popen([*OPSLIB, "apply", record], env=environ, stdout=subprocess.PIPE, text=True) as work:
         while True:
             try:
                 said, _ = work.communicate(timeout=2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -19,8 +18,7 @@ from opslib.result import Result, Sight, Verdict
 from opslib.run import start
 from opslib.sandbox.control import Sandbox
 from opslib.window import Window
-
-OPSLIB = str(Path(sys.executable).with_name("opslib"))
+from tests.warm_commands import OPSLIB
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +32,7 @@ def shift(environment: config.Environment, tmp_path_factory: pytest.TempPathFact
     with pytest.MonkeyPatch.context() as patch:
         reports = tmp_path_factory.mktemp("reports")
         patch.setenv("OPSLIB_REPORTS", str(reports))
-        subprocess.run([OPSLIB, "plan", "restart-service", "-p", "service=api"], check=True, capture_output=True)
+        subprocess.run([*OPSLIB, "plan", "restart-service", "-p", "service=api"], check=True, capture_output=True)
         now = aws.now(environment)
         book, about = Journal.of(environment), {"action": "restart-service", "target": "api", "plan": "a" * 64}
         book.append("apply", at=now - timedelta(hours=9), **about)  # before the shift

@@ -9,7 +9,6 @@ import re
 import shutil
 import string
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from datetime import datetime
@@ -28,6 +27,7 @@ from opslib.journal import NAME, Journal
 from opslib.runner import headless, interactive
 from opslib.sandbox.control import Sandbox
 from opslib.stepping import Work
+from tests.warm_commands import OPSLIB
 
 BUCKET = "shop-ops-incidents"
 SECRETS = ["hunter2secret", "AKIAIOSFODNN7EXAMPLE", "taro@example.com", "090-1234-5678", "4111111111111111"]
@@ -455,9 +455,7 @@ def test_sixty_secrets_in_the_journal_of_changes(alone: config.Environment) -> N
 
 
 def opslib(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(Path(sys.executable).with_name("opslib")), *words], capture_output=True, text=True, check=False
-    )
+    return subprocess.run([*OPSLIB, *words], capture_output=True, text=True, check=False)
 
 
 def test_the_command_line_from_open_to_verify(alone: config.Environment, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from opslib.actions import ecs_state
 from opslib.journal import Journal
 from opslib.runner import records, runbooks
 from opslib.sandbox.control import Sandbox
+from tests.warm_commands import OPSLIB
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "3-remediate" / "restart-service.ipynb"
 Cell = Callable[[str], str]
@@ -108,7 +108,7 @@ def test_the_phrase_in_a_kernel_without_a_person_changes_nothing(place: Path, li
 
 
 def opslib(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    program = [str(Path(sys.executable).with_name("opslib")), *words]
+    program = [*OPSLIB, *words]
     return subprocess.run(program, env={**os.environ, **environ}, capture_output=True, text=True, check=False)
 
 

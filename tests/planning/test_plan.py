@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -204,7 +205,7 @@ def test_killed_between_intent_and_result_it_says_unknown_and_how_to_check(
     with subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[1]) as work:
         while "intent" not in journal(run):
             assert work.poll() is None
-            os.sched_yield()
+            time.sleep(0.02)
         os.kill(work.pid, signal.SIGKILL)
     left = unsettled(Journal.of(run.environment).entries())
     assert [entry["call"] for entry in left] == ["ssm:PutParameter"]

@@ -55,7 +55,7 @@ def started(process: subprocess.Popen[str]) -> dict[str, Any]:
     while time.monotonic() < deadline and process.poll() is None:
         if server := lab.running():
             return server
-        os.sched_yield()
+        time.sleep(0.02)
     raise AssertionError(f"the lab did not start: {process.communicate(timeout=5)}")
 
 
@@ -182,5 +182,5 @@ def test_stopping_finishes_what_ran(project: Path, opslib: Callable[..., Any], t
     deadline = time.monotonic() + 20
     while not (ran / "summary.json").exists():
         assert time.monotonic() < deadline
-        os.sched_yield()
+        time.sleep(0.02)
     assert summary_in(ran)["status"] == "finished" and idle in interactive.opened() and not lab.state_file().exists()

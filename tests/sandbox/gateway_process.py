@@ -7,7 +7,7 @@ import subprocess
 import sys
 import urllib.request
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -150,9 +150,9 @@ def tiny_events() -> dict[str, list[dict[str, Any]]]:
     return lived | {"amplify_builds": [*builds, {**builds[0], "id": 61, "branch": "feature/gift"}]}
 
 
-def main(arguments: Sequence[str]) -> None:
+def main() -> None:
     """Serve until terminated; the port is the only line of output."""
-    [clock] = arguments
+    [clock] = sys.argv[1:]
     from opslib.sandbox.clock import Clock
 
     now = Clock.start(frozen=clock == "frozen")
@@ -164,4 +164,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from opslib.runner import records, runbooks
 from opslib.sandbox.control import Sandbox
 from tests.runner.probe import code, markdown, notebook, summary_in
+from tests.warm_commands import OPSLIB
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 ACTS = """import os, pathlib, signal, time
@@ -55,7 +55,7 @@ class Scheduled:
 
     def start(self, *arguments: str, **environ: str) -> subprocess.Popen[str]:
         """Start the command line."""
-        program = [str(Path(sys.executable).with_name("opslib")), *arguments]
+        program = [*OPSLIB, *arguments]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         return subprocess.Popen(program, env={**os.environ, **environ}, cwd=self.root, text=True, **pipes)
 
