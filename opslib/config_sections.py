@@ -151,6 +151,7 @@ class Schedule(Strict):
     quiet: bool = False  # true: Slack hears only of what is new, gone or not seen
     lock: bool = True  # a second run at the same time ends with 75
     retries: int = Field(1, ge=0, le=5)  # how often a run that left no report is run again
+    pause_s: int = Field(30, ge=0, le=600)  # before it is run again; twice as long each time, up to 10 minutes
     timeout_s: int = Field(1800, ge=10, le=43_200)
 
     @property

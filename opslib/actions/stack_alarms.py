@@ -1,7 +1,7 @@
 """Alarms that go on when nothing comes: a zero is written before they are made, so that a new one waits as long as an old one.
 
-They count datapoints and miss them (SampleCount, breaching): without any they would be on in their first minute, before
-anything could come. The zero is a datapoint, and whoever adds up what came reads none of it.
+They watch what we write ourselves (breaching, a namespace of our own): without a datapoint they would be on in their first
+minute, before anything could come. The zero is one, whoever adds up what came reads none of it, and nothing is overdue.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from opslib.actions.stack_state import Touched
     from opslib.config import Environment
 
-_SKEW = timedelta(minutes=5)
+_SKEW, _AWS = timedelta(minutes=5), "AWS/"
 
 
 def zeros(text: str, touched: Sequence[Touched], region: str) -> Iterator[Step]:
@@ -27,7 +27,7 @@ def zeros(text: str, touched: Sequence[Touched], region: str) -> Iterator[Step]:
     found: dict[str, list[dict[str, Any]]] = {}
     for one in touched:
         held = resources.get(one.name, {}).get("Properties", {}) if one.action == "Add" else {}
-        if held.get("TreatMissingData") == "breaching" and held.get("Statistic") == "SampleCount":
+        if held.get("TreatMissingData") == "breaching" and not held.get("Namespace", _AWS).startswith(_AWS):
             point = {"MetricName": held["MetricName"], "Dimensions": held["Dimensions"], "Value": 0.0}
             found.setdefault(held["Namespace"], []).append(point)
     for namespace, points in found.items():

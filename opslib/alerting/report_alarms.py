@@ -19,6 +19,7 @@ NAMESPACE, SUCCESS, OVERDUE = "Ops/Reports", "Success", "Overdue"
 _HOUR, _FEW = timedelta(hours=1), timedelta(minutes=5)
 LATEST = timedelta(hours=1)  # after its time, tries and all
 MOST = timedelta(days=7)  # an alarm looks back no further
+WATCHED = timedelta(hours=26)  # so often at least somebody looks for rare reports: daily, and two hours late
 
 
 def report_alarms(environment: Environment, schedules: Iterable[Schedule]) -> list[Alarm]:
@@ -35,8 +36,16 @@ def gap(environment: Environment, schedule: Schedule) -> timedelta:
 
 
 def is_rare(environment: Environment, schedule: Schedule) -> bool:
-    """Tell whether reports come less often than an alarm looks back: then each call of `opslib run --due` says whether one is overdue."""
+    """Tell whether reports come less often than an alarm looks back.
+
+    Then each call of `opslib run --due` says whether one is overdue, and the alarm is on when it is, or nobody says so.
+    """
     return gap(environment, schedule) + LATEST > MOST
+
+
+def alarm_name(environment: Environment, name: str) -> str:
+    """Return the name of the alarm of a report's silence."""
+    return f"{environment.name}-report-{name}"
 
 
 def _alarm(environment: Environment, schedule: Schedule) -> Alarm:
@@ -49,8 +58,17 @@ def _alarm(environment: Environment, schedule: Schedule) -> Alarm:
         "missing": "breaching", "component": "reports", "severity": "error", "runbook": schedule.notebook.removesuffix(".ipynb"), "say": say,
     }  # fmt: skip
     if is_rare(environment, schedule):
-        row |= {"metric": OVERDUE, "stat": "Maximum", "period": 3600, "op": ">=", "m": 1, "n": 24, "missing": "notBreaching", "say": f"Report {schedule.name} is overdue: nobody looks."}  # fmt: skip
-    name = f"{environment.name}-report-{schedule.name}"
+        say = f"Report {schedule.name} is overdue, or for {_words(WATCHED)} nobody looked whether it is: opslib run --due {schedule.name}"
+        row |= {
+            "metric": OVERDUE,
+            "stat": "Minimum",
+            "period": 3600,
+            "op": ">=",
+            "m": WATCHED // _HOUR,
+            "n": WATCHED // _HOUR,
+            "say": say,
+        }
+    name = alarm_name(environment, schedule.name)
     dimensions = {"Environment": environment.name, "Report": schedule.name}
     properties = metric_alarm(name, row, dimensions, environment.name, ALERTS)
     return Alarm(name, environment.region, "reports", "error", properties, row)

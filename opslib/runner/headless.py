@@ -62,6 +62,12 @@ class Job:
         runbook, file = runbooks.find(name)
         return cls(runbook, *prepared(runbook, file, given, env=env, complete=True), scheduled)
 
+    def not_begun(self, error: str) -> tuple[Path, dict[str, Any]]:
+        """Leave a record that says why nothing ran; raises RecordError."""
+        from opslib.runner.finishing import finish
+
+        return finish(self._begin(), status=records.FAILED, error=error, seconds=0.0)
+
     def run(
         self,
         *,
@@ -72,14 +78,17 @@ class Job:
     ) -> tuple[Path, dict[str, Any]]:
         """Run it and return its record and summary; with `forked` in a kernel of this process's image."""
         with _alone(f"{self.environment}-{self.runbook.replace('/', '-')}") if lock else _anyhow():
-            folder = records.begin(
-                self.runbook, self.notebook, self.environment, mode=records.HEADLESS, parameters=self.values, scheduled=self.scheduled,
-            )  # fmt: skip
+            folder = self._begin()
             try:
                 return run_in(folder, self.notebook, cell_seconds, run_seconds, forked=forked)
             except RecordError:
                 records.discard(folder)
                 raise
+
+    def _begin(self) -> Path:
+        return records.begin(
+            self.runbook, self.notebook, self.environment, mode=records.HEADLESS, parameters=self.values, scheduled=self.scheduled,
+        )  # fmt: skip
 
 
 def prepared(

@@ -93,7 +93,7 @@ def _startable(runner: Runner, definition: dict[str, Any]) -> Condition:
 
 def _limits(environment: Environment, listed: list[Scheduled]) -> tuple[str, ...]:
     always = "Scheduler starts a task and does not see how it ends: the report's own alarm does (opslib alerts plan)"
-    said = [always, "a time that the clocks jump over is left out; the next run covers its window"]
-    if all(is_rare(environment, one.schedule) for one in listed):
-        said.append("every report comes less than once a week: nothing runs more often that would say that one is overdue; add a daily one")  # fmt: skip
-    return tuple(said)
+    jumped = "a time that the clocks jump over is left out; the next run covers its window"
+    watch = "every report comes once a week or less often: daily at 12:00 a task more asks what is due, and says whether one is overdue"
+    rare = all(is_rare(environment, one.schedule) for one in listed)
+    return (always, jumped, watch) if rare else (always, jumped)

@@ -22,6 +22,7 @@ NEXT, WAITS, LAST = (
     2,
     3,
 )  # Memory.looks: the next run looks there; none until one sees all; then the next, and no more
+_LONGEST_PAUSE = timedelta(minutes=10)
 _MANY = 99
 _AGAIN = {
     NEXT: "looks again at {}: not all was seen", WAITS: "NOT all was seen: {}; looked at again once a run sees all",
@@ -81,6 +82,16 @@ def looked(memory: Memory, found: Due, *, blind: bool) -> Memory:
         return replace(memory, covered=end, unseen=memory.covered or found.window.start, looks=NEXT)
     waits = hole and memory.looks == WAITS
     return replace(memory, covered=end, unseen=hole if waits else None, looks=LAST if waits else 0)
+
+
+def pause(one: Scheduled, tries: int) -> timedelta:
+    """Return how long to wait before another try, twice as long each time."""
+    return min(timedelta(seconds=one.schedule.pause_s) * (1 << tries - 1), _LONGEST_PAUSE)
+
+
+def has_time(one: Scheduled, found: Due, tries: int, now: datetime, zone: tzinfo) -> bool:
+    """Tell whether another try would begin before the next run is due, which covers this one's window."""
+    return now + pause(one, tries) < cron.following(one.schedule.cron, found.at, zone)
 
 
 def _missed(one: Scheduled, memory: Memory, at: datetime, zone: tzinfo) -> int:

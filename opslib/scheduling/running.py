@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opslib import aws, cron, journal, locks
-from opslib.alerting.report_alarms import LATEST, OVERDUE, is_rare
+from opslib.alerting.report_alarms import LATEST, OVERDUE, alarm_name, is_rare
 from opslib.errors import OpsError, Refused
 from opslib.runner import headless, records
 from opslib.runner.batch import LOCKED, NO_REPORT, Outcome
 from opslib.scheduling import delivery, telling
 from opslib.scheduling.agenda import WINDOW, Scheduled, agenda, named
-from opslib.scheduling.due import Due, due, looked
+from opslib.scheduling.due import Due, due, has_time, looked, pause
 from opslib.scheduling.memory import Memory, recalled, remember
 
 if TYPE_CHECKING:
     from opslib.config import Environment
 
-_SPARE = timedelta(minutes=5)  # beside its tries, in which a run delivers
+_SPARE = timedelta(minutes=5)  # beside its tries and pauses, in which a run delivers
 
 
 class Ended(OpsError):
@@ -77,8 +80,52 @@ def _outcome(environment: Environment, one: Scheduled) -> Outcome | None:
             return _tried(environment, one, found, memory) if found else None
     except headless.Locked as error:
         return Outcome(name, LOCKED, error=error.text())
-    except OpsError as error:
+    except Ended as error:
         return Outcome(name, NO_REPORT, error=f"{name}: {error.text()}")
+    except OpsError as error:
+        return _not_begun(environment, one, error)
+
+
+def _not_begun(environment: Environment, one: Scheduled, error: OpsError) -> Outcome:
+    """Leave a record that nothing could be begun, one for each of the schedule's times, and tell it if that can be.
+
+    What is remembered cannot be read, so what is due is not known: any record of this schedule since its last time stands.
+    """
+    name, now = one.schedule.name, datetime.now(UTC)  # AWS may not tell its own
+    outcome, found = (
+        Outcome(name, NO_REPORT, error=f"{name}: {error.text()}"),
+        due(one, Memory(), now, environment.zone),
+    )
+    if found is None or _left_since(found.at, one):
+        return outcome
+    try:
+        record, summary = headless.Job.of(one.runbook, _given(one, found), env=environment.name, scheduled=found.about(name)).not_begun(error.text())  # fmt: skip
+        outcome = replace(outcome, record=record, summary=summary)
+        delivery.publish(environment, "ops-alerts", telling.failure(environment, one, found, outcome, 0))
+    except OpsError as other:
+        return _nobody_told(environment, outcome, other)
+    return outcome
+
+
+def _left_since(at: datetime, one: Scheduled) -> bool:
+    """Tell whether a run of this schedule left a record since a moment."""
+    stamp, runbook = f"{at:%Y%m%dT%H%M%SZ}", one.runbook.rpartition("/")[2]
+    since = itertools.takewhile(lambda folder: folder.name >= stamp, records.folders())  # the newest come first
+    return any(f"_{runbook}_" in folder.name and _is_of(folder, one) for folder in since)
+
+
+def _is_of(record: Path, one: Scheduled) -> bool:
+    try:
+        return str(records.summary_of(record).get("scheduled", "")).startswith(f"{one.schedule.name} of ")
+    except OpsError:
+        return False
+
+
+def _nobody_told(environment: Environment, outcome: Outcome, error: OpsError) -> Outcome:
+    """Say on the spot that nobody was told, and what will tell it: the alarm of this report's silence."""
+    alarm = alarm_name(environment, outcome.runbook)
+    said = f"nobody was told: {error.text()}\nthe alarm {alarm} will tell, when no report has come for long enough"
+    return replace(outcome, error=f"{outcome.error}\n{said}".strip())
 
 
 def _due(environment: Environment, one: Scheduled) -> tuple[Due | None, Memory]:
@@ -101,9 +148,19 @@ def _tried(environment: Environment, one: Scheduled, found: Due, memory: Memory)
             blind = telling.is_blind(outcome.summary)
             remember(environment, name, replace(looked(memory, found, blind=blind), findings=told))
             return outcome
-        if _was_ended(outcome):
+        if _was_ended(outcome) or number > one.schedule.retries or not _paused(environment, one, found, number):
             break
     return _told(environment, one, found, outcome, memory)
+
+
+def _paused(environment: Environment, one: Scheduled, found: Due, tries: int) -> bool:
+    """Wait before another try, when there is time for one."""
+    if not has_time(one, found, tries, aws.now(environment), environment.zone):
+        return False
+    if seconds := pause(one, tries).total_seconds():
+        sys.stderr.write(f"{one.schedule.name} left no report: tried again in {seconds:g} s\n")
+        time.sleep(seconds)  # a signal ends it
+    return True
 
 
 def _told(environment: Environment, one: Scheduled, found: Due, outcome: Outcome, memory: Memory) -> Outcome:
@@ -114,7 +171,7 @@ def _told(environment: Environment, one: Scheduled, found: Due, outcome: Outcome
     except OpsError as error:
         with suppress(OpsError):  # the next call tells it then, without the reason
             remember(environment, one.schedule.name, replace(memory, why=telling.reason(outcome)))
-        return replace(outcome, error=f"{outcome.error}\nnobody was told: {error.text()}".strip())
+        return _nobody_told(environment, outcome, error)
     return outcome
 
 
@@ -124,11 +181,10 @@ def _was_ended(outcome: Outcome) -> bool:
 
 def _once(environment: Environment, one: Scheduled, found: Due, memory: Memory) -> tuple[Outcome, dict[str, str]]:
     """Run and deliver; a report that reached nobody is none."""
-    given = {**one.values, **({WINDOW: found.window.as_parameter()} if one.follows else {})}
     name, limit = one.schedule.name, one.schedule.timeout_s
     outcome = Outcome(name, NO_REPORT)
     try:
-        record, summary = headless.Job.of(one.runbook, given, env=environment.name, scheduled=found.about(name)).run(cell_seconds=limit, run_seconds=limit)  # fmt: skip
+        record, summary = headless.Job.of(one.runbook, _given(one, found), env=environment.name, scheduled=found.about(name)).run(cell_seconds=limit, run_seconds=limit)  # fmt: skip
         outcome = Outcome(name, int(summary["exit_code"]), record, summary)
         told = {} if outcome.exit_code == NO_REPORT else delivery.deliver(environment, one, found, record, summary, memory)  # fmt: skip
     except OpsError as error:
@@ -137,13 +193,18 @@ def _once(environment: Environment, one: Scheduled, found: Due, memory: Memory) 
     return outcome, told
 
 
+def _given(one: Scheduled, found: Due) -> dict[str, Any]:
+    return {**one.values, **({WINDOW: found.window.as_parameter()} if one.follows else {})}
+
+
 @contextmanager
 def _alone(environment: Environment, one: Scheduled) -> Iterator[None]:
     """Keep a second run of this schedule out, on all machines with `lock_bucket`; raises Locked."""
     if not one.schedule.lock:
         yield
         return
-    lasts = timedelta(seconds=one.schedule.timeout_s * (one.schedule.retries + 1)) + _SPARE
+    pauses = sum((pause(one, tries) for tries in range(1, one.schedule.retries + 1)), _SPARE)
+    lasts = timedelta(seconds=one.schedule.timeout_s * (one.schedule.retries + 1)) + pauses
     holder = f"{journal.person()}, run {secrets.token_hex(4)}"  # no two are the same, be it of one person at one time
     held = locks.held(environment, f"schedule {one.schedule.name}", holder=holder, now=aws.now(environment), lasts=lasts)  # fmt: skip
     try:

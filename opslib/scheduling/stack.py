@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from opslib import config, cron
 from opslib.alerting.delivery import TOPICS, queue, queue_alarm
+from opslib.alerting.report_alarms import is_rare
 from opslib.alerting.template import logical
 from opslib.errors import ConfigError
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from opslib.config_sections import Runner, Schedule
 
 QUEUE, ROLE = "Undelivered", "Role"
+WATCH, _DAILY = "Watch", "cron(0 12 * * ? *)"  # no schedule's own name has a capital letter
 _LONGEST = 64  # characters of a schedule's name
 _RETRY = {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": 3600}  # by then the report's alarm is on
 
@@ -39,6 +41,8 @@ def template(environment: Environment, listed: Sequence[Schedule], roles: Sequen
     """
     runner, topic = runner_of(environment), f"arn:aws:sns:{environment.region}:{environment.account}:{TOPICS['Alerts']}"
     schedules = {logical(f"schedule-{one.name}"): _schedule(environment, runner, one) for one in listed}
+    if all(is_rare(environment, one) for one in listed):
+        schedules["Watch"] = _started(environment, runner, WATCH, _DAILY, "asks daily whether a report is overdue", ())
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": f"Schedules of {environment.name}; made by opslib schedule plan",
@@ -69,7 +73,12 @@ def cluster(environment: Environment) -> str:
 
 
 def _schedule(environment: Environment, runner: Runner, schedule: Schedule) -> dict[str, Any]:
-    command = ["opslib", "run", "--due", "--env", environment.name, schedule.name]
+    said = f"{schedule.notebook}: {schedule.cron}"
+    return _started(environment, runner, schedule.name, _expression(schedule), said, (schedule.name,))
+
+
+def _started(environment: Environment, runner: Runner, name: str, expression: str, said: str, due: tuple[str, ...]) -> dict[str, Any]:  # fmt: skip
+    command = ["opslib", "run", "--due", "--env", environment.name, *due]
     network = {"Subnets": list(runner.subnets), "SecurityGroups": list(runner.security_groups), "AssignPublicIp": "ENABLED" if runner.public_ip else "DISABLED"}  # fmt: skip
     task = {"TaskDefinitionArn": _ecs(environment, f"task-definition/{runner.task_definition}"), "LaunchType": "FARGATE", "TaskCount": 1, "NetworkConfiguration": {"AwsvpcConfiguration": network}}  # fmt: skip
     target = {
@@ -77,8 +86,8 @@ def _schedule(environment: Environment, runner: Runner, schedule: Schedule) -> d
         "DeadLetterConfig": {"Arn": {"Fn::GetAtt": [QUEUE, "Arn"]}}, "Input": json.dumps({"containerOverrides": [{"name": runner.container, "command": command}]}),
     }  # fmt: skip
     properties = {
-        "Name": _name(environment, schedule), "State": "ENABLED", "ScheduleExpression": _expression(schedule), "ScheduleExpressionTimezone": _zone(environment),
-        "FlexibleTimeWindow": {"Mode": "OFF"}, "Description": f"{schedule.notebook}: {schedule.cron}", "Target": target,
+        "Name": _name(environment, name), "State": "ENABLED", "ScheduleExpression": expression, "ScheduleExpressionTimezone": _zone(environment),
+        "FlexibleTimeWindow": {"Mode": "OFF"}, "Description": said, "Target": target,
     }  # fmt: skip
     return {"Type": "AWS::Scheduler::Schedule", "Properties": properties}
 
@@ -115,11 +124,11 @@ def _zone(environment: Environment) -> str:
     return known
 
 
-def _name(environment: Environment, schedule: Schedule) -> str:
-    name = f"{stack_name(environment)}-{schedule.name}"
+def _name(environment: Environment, of: str) -> str:
+    name = f"{stack_name(environment)}-{of}"
     if len(name) > _LONGEST:
         why = f"with its environment it is {name!r}, and EventBridge Scheduler takes {_LONGEST} characters"
-        raise ConfigError(f"{config.schedule_origin(schedule.name)}: key 'name' is wrong", why=why, fix="give it a shorter name")  # fmt: skip
+        raise ConfigError(f"{config.schedule_origin(of)}: key 'name' is wrong", why=why, fix="give it a shorter name")  # fmt: skip
     return name
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from opslib.runner import records
+from opslib.runner import cells, records
 from tests.alerting.alert_path import AlertPath
 from tests.scheduling.conftest import Scheduled, scheduled, window_of
 from tests.scheduling.test_delivery import slack
@@ -156,15 +156,32 @@ def test_a_denied_api(scheduled: Scheduled, seen: Callable[..., Seen]) -> None:
     assert "Not all was seen: " in found.slack[0] and "denied" in found.slack[0] and "NO REPORT" not in found.slack[0]
 
 
+ONCE = LOOKS.replace("*/30 * * * *", "0 0 1 1 *")  # on no clock does its next time come while a test runs
+
+
 def test_expired_credentials(scheduled: Scheduled, path: AlertPath, seen: Callable[..., Seen]) -> None:
-    scheduled.write(LOOKS)
+    scheduled.write(LOOKS, ONCE.replace('"looks"', '"expired"'))
     scheduled.sandbox.advance("5m")
-    assert seen().code == 0
-    scheduled.sandbox.advance("30m")
+    assert scheduled.due("looks")[0] == 0
     scheduled.sandbox.clear_messages()
     scheduled.sandbox.fault(service="*", kind="expired-token")
-    found = seen()
-    assert (found.code, found.statuses, found.slack) == (3, [], []) and "have expired" in found.said
-    scheduled.sandbox.clear_faults()  # nobody can be told with these; the alarm of the dead man tells
+    code, said, (record,) = scheduled.due("expired")
+    assert code == 3 and slack(path) == [] and "nobody was told: the credentials" in said
+    assert "the alarm sandbox-report-expired will tell" in said
+    assert (record["status"], record["exit_code"], record["results"]) == ("failed", 3, []) and "have expired" in record[
+        "error"
+    ]
+    assert {cell["status"] for cell in record["cells"]} == {cells.NOT_RUN}
+    code, said, left = scheduled.due("expired")
+    assert code == 3 and "have expired" in said and left == []  # a record for each time, not for each call
+    scheduled.sandbox.clear_faults()
     scheduled.sandbox.advance("2h")
-    assert "No report looks for" in slack(path, "nobody looks")[-1]
+    assert "No report looks for" in slack(path, "nobody looks")[-1]  # so the alarm of a report's silence does
+
+
+def test_a_memory_that_cannot_be_read(scheduled: Scheduled, seen: Callable[..., Seen]) -> None:
+    scheduled.write(ONCE.replace('"looks"', '"looks-denied"'))
+    scheduled.sandbox.fault(service="s3", operation="GetObject", kind="access-denied")
+    found = seen()
+    assert (found.code, found.statuses) == (3, ["failed"]) and "looks-denied: NO REPORT" in found.slack[0]
+    assert "GetObject was denied" in found.slack[0]

@@ -12,7 +12,7 @@ from opslib import config
 from opslib.config_sections import Schedule
 from opslib.errors import RecordError
 from opslib.scheduling.agenda import Scheduled
-from opslib.scheduling.due import LAST, NEXT, SETTLED, WAITS, Due, due, looked
+from opslib.scheduling.due import LAST, NEXT, SETTLED, WAITS, Due, due, has_time, looked, pause
 from opslib.scheduling.memory import Memory, recalled, remember
 from opslib.window import Window
 
@@ -105,6 +105,15 @@ def test_a_last_look_is_the_last() -> None:
         memory = looked(memory, found, blind=True)
         states.append(memory.looks)
     assert states == [NEXT] + [WAITS] * 11
+
+
+def test_a_pause_before_each_try_is_twice_as_long_and_none_reaches_into_the_next_time() -> None:
+    often = Scheduled(Schedule(name="often", notebook="daily", cron="*/15 * * * *", retries=5, pause_s=60), "daily", {}, True)  # fmt: skip
+    assert [pause(often, tries).total_seconds() for tries in range(1, 6)] == [60, 120, 240, 480, 600]
+    found = due(often, Memory(), NOW, TOKYO)
+    assert found and has_time(often, found, 4, NOW, TOKYO)  # 08:30:20 and 8 minutes
+    assert not has_time(often, found, 1, NOW + timedelta(minutes=14), TOKYO)
+    assert not has_time(often, found, 5, NOW + timedelta(minutes=5), TOKYO)
 
 
 @pytest.fixture

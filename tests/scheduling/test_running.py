@@ -48,14 +48,15 @@ def test_the_notebook_for_investigations_runs_on_schedule(scheduled: Scheduled) 
 
 def test_a_run_without_a_report_is_tried_again(scheduled: Scheduled) -> None:
     mark = scheduled.root / "mark"
-    scheduled.write(LOOKS + f'parameters = {{ act = "once", mark = "{mark}" }}\nretries = 2\n')
+    scheduled.write(LOOKS + f'parameters = {{ act = "once", mark = "{mark}" }}\nretries = 2\npause_s = 1\n')
     code, said, left = scheduled.due()
     assert [one["status"] for one in left] == ["failed", "finished"] and code == 0, said
     assert window_of(left[0]) == window_of(left[1]) and scheduled.memory("looks")["tries"] == 2
+    assert "looks left no report: tried again in 1 s" in said
 
 
 def test_after_its_last_try_the_next_time_covers_it(scheduled: Scheduled) -> None:
-    scheduled.write(LOOKS + 'parameters = { act = "raise" }\n')
+    scheduled.write(LOOKS + 'parameters = { act = "raise" }\npause_s = 0\n')
     code, said, left = scheduled.due()
     assert code == 3 and [one["exit_code"] for one in left] == [3, 3], said
     assert scheduled.due()[2] == [] and scheduled.memory("looks")["covered"] is None

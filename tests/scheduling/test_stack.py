@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from opslib import cron
+from opslib.alerting.report_alarms import report_alarms
 from opslib.alerting.template import text
 from opslib.config import Environment
 from opslib.config_sections import Schedule
@@ -137,6 +139,24 @@ def test_jst_is_tokyo_to_scheduler_and_a_cluster_of_its_own_is_taken() -> None:
     assert rules(made(timezone="JST")) == []
     template = made(services={"cluster": "other"}, runner={**RUNNER, "cluster": "shop"})
     assert rules(template) == []
+
+
+def test_where_every_report_is_rare_a_task_asks_daily_whether_one_is_overdue() -> None:
+    listed = [scheduled("monthly", "0 9 1 * *"), scheduled("weekly", "0 9 * * mon")]
+    watch = stack.template(Environment(**FULL), listed, ROLES)["Resources"]["Watch"]["Properties"]
+    assert (watch["Name"], watch["ScheduleExpression"], watch["ScheduleExpressionTimezone"]) == ("schedules-prod-Watch", "cron(0 12 * * ? *)", "Asia/Tokyo")  # fmt: skip
+    assert json.loads(watch["Target"]["Input"])["containerOverrides"][0]["command"] == [
+        "opslib",
+        "run",
+        "--due",
+        "--env",
+        "prod",
+    ]
+    assert watch["Target"]["DeadLetterConfig"] == morning(made())["Target"]["DeadLetterConfig"]
+    assert "Watch" not in made()["Resources"]  # what comes daily says it
+    alarms = report_alarms(Environment(**FULL), [*listed, scheduled("daily", "30 8 * * *")])
+    assert [one.row["metric"] for one in alarms] == ["Overdue", "Overdue", "Success"]
+    assert all(one.row["period"] * one.row["n"] <= 7 * 86_400 for one in alarms)  # CloudWatch looks back no further
 
 
 def test_public_addresses_are_given_only_where_wanted() -> None:
