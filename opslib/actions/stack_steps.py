@@ -39,7 +39,10 @@ def look(environment: Environment, plan: Plan, step: Step) -> Progress:
 
 
 def follow(environment: Environment, plan: Plan, kept: Kept) -> Progress:
-    """Look how every stack of the plan went; one that was deleted to be made anew went as its making did."""
+    """Look how every stack of the plan went; one that was deleted to be made anew went as its making did.
+
+    What a hand had changed is looked for once more: that a change set is complete does not say that it is set back.
+    """
     last = {
         (step.arguments["StackName"], step.region): step
         for step in plan.steps
@@ -47,7 +50,20 @@ def follow(environment: Environment, plan: Plan, kept: Kept) -> Progress:
     }
     ended = [look(environment, plan, step) for step in last.values()]
     worst = next((one for name in ("failed", "going") for one in ended if one.state == name), None)
-    return worst or Progress("done", "; ".join(one.says for one in ended), {"stacks": str(len(ended))})
+    return worst or _still_by_hand(environment, plan) or Progress("done", "; ".join(one.says for one in ended), {"stacks": str(len(ended))})  # fmt: skip
+
+
+def _still_by_hand(environment: Environment, plan: Plan) -> Progress | None:
+    """Return what of the changes by hand that the plan saw still stands, or that nobody could see it."""
+    for one in plan.parameters["stacks"]:
+        if not one.get("by_hand"):
+            continue
+        seen, found = state.drift(environment, one["name"], region=one["region"])
+        if seen.startswith("NOT SEEN"):
+            return Progress("unknown", f"{one['name']} is carried out; whether changes by hand are set back: {seen}")
+        if left := sorted(set(one["by_hand"]) & set(found)):
+            return Progress("failed", f"{one['name']} is carried out, and still as a hand left it: {', '.join(f'{name}: {found[name]}' for name in left)}")  # fmt: skip
+    return None
 
 
 def complete(environment: Environment, plan: Plan, step: Step, kept: Kept) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opslib import aws, console
@@ -18,9 +19,10 @@ from opslib import plan as plans
 from opslib.actions import stack_alarms, stack_diff
 from opslib.actions import stack_state as state
 from opslib.actions import stack_steps as following
-from opslib.errors import Refused, SourceError
+from opslib.errors import OpsError, Refused, SourceError
 from opslib.journal import digest
 from opslib.plan import Action, Change, Condition, Kept, Plan, Step, Undo, Verification, register
+from opslib.sources import regions
 
 if TYPE_CHECKING:
     from opslib.config import Environment
@@ -57,6 +59,8 @@ class Standing:
     text: str
     touched: tuple[state.Touched, ...]
     differs: bool
+    by_hand: Mapping[str, str] = field(default_factory=dict)  # by name: what was changed, as far as somebody looked
+    blind: str = ""  # why that was not seen
 
     @property
     def place(self) -> str:
@@ -92,15 +96,17 @@ def deploy(
     """Plan to make or change those of the stacks that differ, in their order (CreateChangeSet, ExecuteChangeSet of each).
 
     `first` and `last` are steps around theirs, `rows` what people read of them. `over_hand` sets back what was changed by
-    hand, `allow_loss` lets go of what resources hold.
+    hand, also where the template is as it was (REVERT_DRIFT); `allow_loss` lets go of what resources hold.
     """
-    environment, differing = run.environment, [one for one in found if one.differs]
+    environment = run.environment
+    found = _looked(environment, found, all_of_them=over_hand)
+    differing = [one for one in found if one.differs or one.by_hand]
     steps = (*first, *(step for one in differing for step in _steps(environment, one)), *last) if differing else ()
     stacks = [_remembered(environment, one) for one in differing]
     return plans.propose(
         run, action=action, title=title, target=target, parameters={**(parameters or {}), "stacks": stacks}, before={one.place: following.identity(one.told) for one in found},
         changes=(*rows, *(row for one in differing for row in _rows(one))) if differing else (),
-        conditions=(*_conditions(environment, found, over_hand, allow_loss), *conditions), steps=steps, limits=(*_limits(differing), *limits),
+        conditions=(*_conditions(found, over_hand, allow_loss), *conditions), steps=steps, limits=(*_limits(differing), *limits),
         verification=verification, undo_draft=_draft(differing, stacks),
     )  # fmt: skip
 
@@ -119,6 +125,10 @@ def undo(run: Run, plan: Plan, kept: Kept) -> Plan:
         one for old in stacks if old["previous"] and (one := standing(environment, _old(environment, old))).differs
     ]
     gone = [one for one in stacks if not one["previous"]]
+    if not found and not gone:
+        why = "templates and values are what they were before it; what a hand had changed is not done again"
+        raise Refused("there is nothing to go back from", why=why, fix=plan.verification.look)
+    found = _looked(environment, found)
     rows = [
         Change(
             _place(one), "stands", "is deleted; queues, logs and keys stay", "make it again", "what it makes is gone"
@@ -132,7 +142,7 @@ def undo(run: Run, plan: Plan, kept: Kept) -> Plan:
     return plans.propose(
         run, action=BACK, title=f"Undo: {plan.title}", target=plan.target, parameters={"stacks": [_remembered(environment, one) for one in found]},
         before=before, changes=(*rows, *(row for one in found for row in _rows(one))),
-        conditions=_conditions(environment, found, True, True) if found else (), limits=(), steps=(*steps, *(step for one in found for step in _steps(environment, one))),
+        conditions=_conditions(found, True, True) if found else (), limits=(), steps=(*steps, *(step for one in found for step in _steps(environment, one))),
         verification=Verification("The events of the stacks, of this very change.", plan.verification.look, 5.0, 1800.0), undo_draft=Undo("plan it again"),
     )  # fmt: skip
 
@@ -158,13 +168,14 @@ def _steps(environment: Environment, one: Standing) -> Iterator[Step]:
     asked = {
         "StackName": wanted.name, "ChangeSetName": name, "ChangeSetType": "CREATE" if one.new else "UPDATE", **body,
         **({"Parameters": [{"ParameterKey": key, **({"UsePreviousValue": True} if value == state.SECRET else {"ParameterValue": value})} for key, value in wanted.values.items()]} if wanted.values else {}),
-        "Capabilities": ["CAPABILITY_IAM"], **({"ImportExistingResources": True} if one.new else {}), **({"RoleARN": wanted.role} if wanted.role else {}),
+        "Capabilities": ["CAPABILITY_IAM"], **({"ImportExistingResources": True} if one.new else {"DeploymentMode": "REVERT_DRIFT"} if one.by_hand else {}), **({"RoleARN": wanted.role} if wanted.role else {}),
     }  # fmt: skip
     yield Step("cloudformation", "CreateChangeSet", asked, f"make the change set of {one.place}; nothing is carried out", address, wanted.region)  # fmt: skip
     yield from stack_alarms.zeros(wanted.text, one.touched, wanted.region)
     carry = {"StackName": wanted.name, "ChangeSetName": name, "ClientRequestToken": f"{name}-{wanted.name}"}
     what = f"make {one.place}" if one.new else f"change {one.place}"
-    yield Step("cloudformation", "ExecuteChangeSet", carry, f"{what}: {len(one.touched)} resources, if the change set says no more than this plan", address, wanted.region)  # fmt: skip
+    count = len({each.name for each in one.touched} | set(one.by_hand))
+    yield Step("cloudformation", "ExecuteChangeSet", carry, f"{what}: {count} resources, if the change set says no more than this plan", address, wanted.region)  # fmt: skip
 
 
 def _delete(name: str, region: str) -> Step:
@@ -175,7 +186,7 @@ def _delete(name: str, region: str) -> Step:
 def _remembered(environment: Environment, one: Standing) -> dict[str, Any]:
     previous = "" if one.new else state.keep(environment, one.text)
     values = {} if one.new else state.values(one.told or {})
-    return {"name": one.wanted.name, "region": one.wanted.region, "role": one.wanted.role, "previous": previous, "values": values, "touched": [asdict(each) for each in one.touched]}  # fmt: skip
+    return {"name": one.wanted.name, "region": one.wanted.region, "role": one.wanted.role, "previous": previous, "values": values, "touched": [asdict(each) for each in one.touched], "by_hand": sorted(one.by_hand)}  # fmt: skip
 
 
 def _rows(one: Standing) -> Iterator[Change]:
@@ -185,12 +196,18 @@ def _rows(one: Standing) -> Iterator[Change]:
         yield Change(one.place, "not there", f"a stack of {len(one.touched)} resources: {what}", "the stack is deleted", "none to what stands")  # fmt: skip
         return
     for each in one.touched[:SHOWN]:
-        yield Change(f"{one.place}/{each.name} ({each.kind})", "as it stands" if each.action != "Add" else "not there", each.says(), each.back(), "it is left behind, with what it holds" if each.loses and _stays(one, each) else each.impact())  # fmt: skip
+        now = f"changed by hand: {one.by_hand[each.name]}" if each.name in one.by_hand else "as it stands" if each.action != "Add" else "not there"  # fmt: skip
+        yield Change(f"{one.place}/{each.name} ({each.kind})", now, each.says(), each.back(), "it is left behind, with what it holds" if each.loses and _stays(one, each) else each.impact())  # fmt: skip
     if more := len(one.touched) - SHOWN:
         count = Counter(each.action for each in one.touched[SHOWN:])
         if more > 0:
             yield Change(f"{one.place}: {more} resources more", "as above", ", ".join(f"{action} {number}" for action, number in count.items()), "as above", "as above")  # fmt: skip
-    if not one.touched:
+    hands = {name: what for name, what in one.by_hand.items() if name not in {each.name for each in one.touched}}
+    for name in list(hands)[:SHOWN]:
+        yield Change(f"{one.place}/{name} ({_kind(one, name)})", f"changed by hand: {hands[name]}", "as its template says", "what a hand did is not done again", "changed while in use")  # fmt: skip
+    if len(hands) > SHOWN:
+        yield Change(f"{one.place}: {len(hands) - SHOWN} resources more", "changed by hand", "as their template says", "as above", "as above")  # fmt: skip
+    if not one.touched and one.differs:
         yield Change(one.place, "as it stands", "values or outputs change, no resource", "changed back", "none")
 
 
@@ -198,22 +215,37 @@ def _stays(one: Standing, each: state.Touched) -> bool:
     return stack_diff.stays(json.loads(one.text)["Resources"].get(each.name, {}))
 
 
-def _conditions(environment: Environment, found: Sequence[Standing], over_hand: bool, allow_loss: bool) -> tuple[Condition, ...]:  # fmt: skip
-    differing = [one for one in found if one.differs]
+def _kind(one: Standing, name: str) -> str:
+    return str(json.loads(one.text)["Resources"].get(name, {}).get("Type", "no resource of its template"))
+
+
+def _looked(environment: Environment, found: Sequence[Standing], *, all_of_them: bool = False) -> list[Standing]:
+    """Look what was changed by hand, in those that differ or in all, at once: AWS takes half a minute for each."""
+    old = {one.place: one for one in found if not one.new and (one.differs or all_of_them)}
+    work = {place: partial(state.drift, environment, one.wanted.name, region=one.wanted.region) for place, one in old.items()}  # fmt: skip
+    seen: dict[str, Any] = regions.at_once(work, needed=list(work))
+    for place, one in old.items():
+        if isinstance(answer := seen[place], OpsError):
+            raise answer
+        said, by_hand = answer
+        old[place] = replace(one, by_hand=dict(sorted(by_hand.items())), blind=f"{place} {said}" if said.startswith("NOT SEEN") else "")  # fmt: skip
+    return [old.get(one.place, one) for one in found]
+
+
+def _conditions(found: Sequence[Standing], over_hand: bool, allow_loss: bool) -> tuple[Condition, ...]:
+    differing = [one for one in found if one.differs or one.by_hand]
+    by_hand = [f"{name}: {what}" for one in found for name, what in one.by_hand.items()]
+    said = [*by_hand, *(one.blind for one in found if one.blind)]
     if not differing:
-        return (Condition(plans.SOMETHING, f"all of {', '.join(one.place for one in found)} are as wanted", False),)
+        unseen = "".join(f"; {each}" for each in said)
+        return (Condition(plans.SOMETHING, f"all of {', '.join(one.place for one in found)} are as wanted{unseen}", False),)  # fmt: skip
     old = [one for one in differing if not one.new and one.told]
     busy = [f"{one.place} is {one.told['StackStatus']}" for one in old if one.told and one.told["StackStatus"] not in state.CALM]  # fmt: skip
     lost = [each.name for one in old for each in one.touched if each.loses and not _stays(one, each)]
-    by_hand = []
-    for one in old:
-        seen, drifted = state.drift(environment, one.wanted.name, region=one.wanted.region)
-        by_hand += [f"{name}: {what}" for name, what in sorted(drifted.items())]
-        by_hand += [seen] if seen.startswith("NOT SEEN") else []
     set_back = ", set back" if over_hand and by_hand else ""
     return (
         Condition("no other change of the stacks is under way", "; ".join(busy) or "none is", not busy),
-        Condition("nothing was changed by hand that this would set back", f"{'; '.join(by_hand) or 'nothing was'}{set_back}", over_hand or not by_hand),
+        Condition("nothing was changed by hand that this would set back", f"{'; '.join(said) or 'nothing was'}{set_back}", over_hand or not said),
         Condition("nothing that holds data is replaced or removed", f"{', '.join(lost) or 'none'}{', allowed' if lost and allow_loss else ''}", allow_loss or not lost),
     )  # fmt: skip
 
@@ -229,6 +261,7 @@ def _draft(differing: Sequence[Standing], stacks: Sequence[dict[str, Any]]) -> U
         return Undo("nothing is done")
     new, old = [one.place for one in differing if one.new], [one.place for one in differing if not one.new]
     said = [f"{', '.join(new)} deleted; queues, logs and keys stay"] * bool(new) + [f"{', '.join(old)} with the templates and values of now"] * bool(old)  # fmt: skip
+    said += ["what a hand had changed is not done again"] * any(one.by_hand for one in differing)
     steps = tuple(_delete(one.wanted.name, one.wanted.region) for one in reversed(differing) if one.new)
     return Undo("; ".join(said), BACK, steps)
 

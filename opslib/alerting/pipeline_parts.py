@@ -223,8 +223,8 @@ def _escalation(path: Path) -> Iterator[Fault]:
 
 
 def _set_back(stack: str, region: str) -> str:
-    """Return how to undo what a hand did; an update with the same template would leave it."""
-    return f"set it back to what opslib alerts template {stack} says, or by a change set of {stack} in {region} with --deployment-mode REVERT_DRIFT"
+    """Return how to undo what a hand did; CloudFormation compares what templates set, and of some types it reads nothing."""
+    return f"opslib alerts plan --over-hand, then apply; where CloudFormation sees no change, set it back in {region} to what opslib alerts template {stack} says"
 
 
 def _missing(path: Path, link: str, one: Any, severity: str, then: str) -> Iterator[Fault]:

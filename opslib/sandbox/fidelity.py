@@ -36,6 +36,10 @@ operation, in the protocol of its service; no SDK retries that, and `opslib sand
   after a rollback or a DeleteStack that retained it, unless the change set has ImportExistingResources, which here takes
   over log groups alone; AWS refuses a change set whose other named resources are there and not retained, here the stack
   fails when it comes to them.
+- Drift is ministack's, with alarms and rules beside it: of properties that the template sets, and not of policies, keys,
+  permissions and metric filters. A change set with DeploymentMode REVERT_DRIFT compares with what there is, and lists what
+  was deleted as Add; the drift itself, and where values come from, it does not describe. AWS may see more, and reads again
+  when it carries out.
 - SNS lists a subscription that nobody confirmed under an ARN, with PendingConfirmation among its attributes; AWS lists
   the word PendingConfirmation in the ARN's place.
 

@@ -8,6 +8,7 @@ from opslib.sandbox import alarm_store, metric_filters, stack_log_groups
 from opslib.sandbox.service_errors import ServiceError
 from opslib.sandbox.services import HOME, Services
 from opslib.sandbox.shop_alarms import COMPOSITE, CREATED, FILTER, METRIC
+from opslib.sandbox.stack_drift import StackDrift
 from opslib.sandbox.stack_log_groups import AndMore
 
 SCHEDULE = "AWS::Scheduler::Schedule"
@@ -41,6 +42,7 @@ def install(services: Services) -> None:
         provisioners._REPLACING_PROPERTIES.setdefault(kind, names)
     provisioners._physical_name = _named_by_region(provisioners)
     stack_log_groups.StackLogGroups(services, provisioners).install()
+    StackDrift().install()
     for kind, add in (("AWS::SNS::Topic", _attributes), ("AWS::Lambda::Function", _concurrency), (SCHEDULE, _schedule)):
         handler = provisioners._RESOURCE_HANDLERS[kind]
         for name, place in (("create", 1), ("update", 2)):

@@ -17,7 +17,7 @@ import pytest
 
 from opslib.alerting import deploying, template
 from opslib.applying import results_of, way_back
-from opslib.errors import ConfigError, OpsError
+from opslib.errors import ConfigError, OpsError, Refused
 from opslib.plan import ACTIONS, Plan
 from opslib.result import Result
 from opslib.run import Run
@@ -148,6 +148,7 @@ def test_they_are_made_seen_to_act_changed_and_taken_back(run: Run, live: Sandbo
     assert [one.what for one in idle.blocked] == ["something is to be changed"] and not idle.steps and not idle.changes
 
     tells_what_no_longer_acts(plan, run, live)
+    sets_back_what_a_hand_did(run, live, applied)
     with_alerts(run, thresholds={"api-cpu-utilization": 71})
     change = deploying.deploy(run)
     assert [one.target.partition(" ")[0] for one in change.changes] == [f"alerts-services/{template.logical('sandbox-api-cpu-utilization')}"]  # fmt: skip
@@ -205,6 +206,34 @@ def tells_what_no_longer_acts(plan: Plan, run: Run, live: Sandbox) -> None:
     functions.update_function_code(FunctionName="ops-notify-slack", ZipFile=archive)
     functions.get_waiter("function_updated_v2").wait(FunctionName="ops-notify-slack")
     assert seen(plan, run).startswith("done")
+
+
+def sets_back_what_a_hand_did(run: Run, live: Sandbox, applied: Apply) -> None:
+    """The templates are as they were, and an alarm's threshold, one that is gone and a rule that is off are set back."""
+    watch, name, gone = live.client("cloudwatch"), "sandbox-api-cpu-utilization", "sandbox-web-memory-utilization"
+    [alarm] = watch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
+    given = watch.meta.service_model.operation_model("PutMetricAlarm").input_shape.members
+    watch.put_metric_alarm(**{key: value for key, value in alarm.items() if key in given} | {"Threshold": 99.0})
+    watch.delete_alarms(AlarmNames=[gone])
+    [told] = live.client("cloudformation").describe_stack_resources(StackName="alerts-application", LogicalResourceId="Health")["StackResources"]  # fmt: skip
+    rule = {"Name": told["PhysicalResourceId"].rpartition("|")[2]}
+    live.client("events").disable_rule(**rule)
+    assert [one.what for one in deploying.deploy(run).blocked] == ["something is to be changed"]
+    plan = deploying.deploy(run, over_hand=True)
+    by_hand = {one.target.partition(" ")[0]: one.now for one in plan.changes}
+    assert by_hand == {
+        "alerts-delivery/PagerDutyOnCritical": "changed by hand: deleted",  # what was mended above is another one
+        f"alerts-services/{template.logical(name)}": "changed by hand: Threshold differs",
+        f"alerts-services/{template.logical(gone)}": "changed by hand: deleted",
+        "alerts-application/Health": "changed by hand: State differs",
+    }
+    assert [step.arguments.get("DeploymentMode") for step in plan.steps] == ["REVERT_DRIFT", None] * 3 and not plan.blocked  # fmt: skip
+    answer = applied(plan)
+    assert answer.verdict == "ok", answer.sentence
+    assert threshold(live) == 80 and watch.describe_alarms(AlarmNames=[gone])["MetricAlarms"]
+    assert live.client("events").describe_rule(**rule)["State"] == "ENABLED"
+    with pytest.raises(Refused, match="nothing to go back from"):
+        way_back(plan)
 
 
 def test_a_stack_that_fails_is_told_with_its_reason(run: Run, live: Sandbox, applied: Apply) -> None:

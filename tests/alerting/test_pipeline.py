@@ -73,7 +73,7 @@ def test_what_was_changed_by_hand_is_told_with_the_way_back(path: AlertPath, sou
     found = look(path)
     path.client("lambda").update_function_configuration(FunctionName="ops-notify-slack", Timeout=45)
     assert keys(found) == {f"by hand:alerts-delivery/SlackFunction:{HOME}"} and found.verdict is Verdict.WARN
-    assert "Timeout differs" in found.findings[0].text and "REVERT_DRIFT" in found.findings[0].text
+    assert "Timeout differs" in found.findings[0].text and "plan --over-hand" in found.findings[0].text
 
 
 def test_the_command_says_it_and_ends_with_its_code(path: AlertPath, sound: Result) -> None:
