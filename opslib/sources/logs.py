@@ -85,11 +85,8 @@ def log_groups(environment: Environment, *, patterns: Sequence[str]) -> pd.DataF
 
 def last_event(environment: Environment, group: str) -> datetime | None:
     """Return the time of the newest event of a group, as its streams tell it (logs:DescribeLogStreams); AWS may lag an hour."""
-
-    def ask(client: Any) -> Any:
-        return client.describe_log_streams(logGroupName=group, orderBy="LastEventTime", descending=True, limit=1)
-
-    streams = _asked(environment, ask).get("logStreams") or []
+    asked: dict[str, Any] = {"logGroupName": group, "orderBy": "LastEventTime", "descending": True, "limit": 1}
+    streams = aws.ask(environment, "logs", "describe_log_streams", **asked).get("logStreams") or []
     stamp = streams[0].get("lastEventTimestamp") if streams else None
     return datetime.fromtimestamp(stamp / 1000, UTC) if stamp is not None else None
 

@@ -31,7 +31,7 @@ def instances(environment: Environment) -> pd.DataFrame:
 
     database = environment.database
     wanted = [name for name in (database.instance, *database.replicas) if name] if database else []
-    found = [each for each in _pages(environment, "describe_db_instances", "DBInstances")
+    found = [each for each in aws.pages(environment, "rds", "describe_db_instances", "DBInstances")
              if not wanted or each.get("DBInstanceIdentifier") in wanted]  # fmt: skip
     rows = sorted((_instance(each) for each in found), key=lambda row: (row["role"] != "primary", row["instance"]))
     columns = list(_instance({"DBInstanceIdentifier": ""}))
@@ -54,8 +54,8 @@ def events(environment: Environment, *, window: Window) -> pd.DataFrame:
     oldest = aws.now(environment) - EVENTS_KEPT + timedelta(minutes=1)
     start = max(window.start, oldest)
     problems = ["RDS keeps its events 14 days: older ones are not in it"] if start > window.start else []
-    asked = {"StartTime": start, "EndTime": window.end, "SourceType": "db-instance"}
-    found = _pages(environment, "describe_events", "Events", **asked) if start < window.end else []
+    asked: dict[str, Any] = {"StartTime": start, "EndTime": window.end, "SourceType": "db-instance"}
+    found = aws.pages(environment, "rds", "describe_events", "Events", **asked) if start < window.end else []
     database = environment.database
     wanted = {database.instance, *database.replicas} - {""} if database else set()
     rows = [
@@ -80,7 +80,7 @@ def pending_maintenance(environment: Environment) -> pd.DataFrame:
     rows = [
         (each.get("ResourceIdentifier", "").rpartition(":")[2], action.get("Action", ""), action.get("Description", ""),
          action.get("CurrentApplyDate") or action.get("AutoAppliedAfterDate") or action.get("ForcedApplyDate"))
-        for each in _pages(environment, "describe_pending_maintenance_actions", "PendingMaintenanceActions")
+        for each in aws.pages(environment, "rds", "describe_pending_maintenance_actions", "PendingMaintenanceActions")
         for action in each.get("PendingMaintenanceActionDetails") or ()
     ]  # fmt: skip
     frame = pd.DataFrame(rows, columns=["instance", "action", "description", "at"])
@@ -122,16 +122,6 @@ def _instance(given: dict[str, Any]) -> dict[str, Any]:
         "insights": mode if given.get("PerformanceInsightsEnabled") else "off",
         "insights_days": int(given.get("PerformanceInsightsRetentionPeriod") or 0),
     }
-
-
-def _pages(environment: Environment, operation: str, member: str, **asked: Any) -> list[dict[str, Any]]:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    client = aws.client(environment, "rds")
-    try:
-        return [each for page in client.get_paginator(operation).paginate(**asked) for each in page.get(member) or ()]
-    except (BotoCoreError, ClientError) as error:
-        raise aws.explain(error, environment) from None
 
 
 def primary(environment: Environment) -> str:
