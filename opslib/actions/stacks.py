@@ -252,7 +252,7 @@ def _conditions(found: Sequence[Standing], over_hand: bool, allow_loss: bool) ->
 
 def _limits(differing: Sequence[Standing]) -> tuple[str, ...]:
     roles = all(one.wanted.role for one in differing)
-    own = "CloudFormation does it by the role that is configured for it" if roles else "no role is configured for CloudFormation: it acts with the rights of the change role, which policies/change.json does not hold"  # fmt: skip
+    own = "CloudFormation does it by the role that is configured for it" if roles else "no role is configured for CloudFormation: it acts with the rights of the change role, which policies/change.json does not hold; make a role with what opslib policy stack prints, and name it in alerts.stack_role"  # fmt: skip
     return (own, "a stack whose resource fails is rolled back by CloudFormation, and those after it are not tried", "a change set that would remove or replace more than this plan says is not carried out") if differing else ()  # fmt: skip
 
 

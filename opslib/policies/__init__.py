@@ -3,7 +3,8 @@
 read.json is all that sources ask, change.json what the change role may do and nothing more, operator.json what a person
 needs beside read.json to apply plans: the way into that role, locks, the place of closed incident records, and what a
 plan of the alerts or schedules looks at. runner.json is what a scheduled run needs beside read.json: its lock and memory, its report's
-place, its metric, and its word to people.
+place, its metric, and its word to people. stack.json is for the role of CloudFormation itself (`alerts.stack_role`): what
+the stacks of alerts and schedules are made of, by the names that they give; a key has no name, so it is any key.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def policy(name: str) -> dict[str, Any]:
     """Return a policy as it ships, with names in braces; raises ParameterError for one that does not."""
     file = resources.files(__name__).joinpath(f"{name}.json")
     if not re.fullmatch("[a-z]+", name) or not file.is_file():
-        raise ParameterError(f"there is no policy {name!r}", fix="choose read, change, operator or runner")
+        raise ParameterError(f"there is no policy {name!r}", fix="choose read, change, operator, runner or stack")
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return found
 
@@ -68,6 +69,7 @@ def _known(environment: Environment) -> dict[str, tuple[str, ...]]:
         "log_group": environment.log_groups,
         "service": environment.services.names,
         "replica": database.replicas if database else (),
+        "job_log_group": environment.alerts.job_log_groups,
         "code_bucket": tuple(environment.alerts.code_buckets.values()),
         "alert_secret": tuple(
             name
