@@ -28,8 +28,12 @@ def run_due(names: tuple[str, ...], env: str) -> int:
         if outcome.error:
             click.echo(click.style(outcome.error, fg="red"), err=True)
     if not outcomes:
-        click.echo("nothing is due")
+        click.echo("nothing is due" if config.schedules(environment) else _none(environment.name))
     return batch.worst(outcomes) if outcomes else 0
+
+
+def _none(env: str) -> str:
+    return f"nothing is scheduled in {env}: add a [[schedule]] to opslib.toml"
 
 
 @click.group()
@@ -53,7 +57,7 @@ def list_(env: str) -> None:
         told = f"{covered.astimezone(environment.zone):%Y-%m-%d %H:%M %Z}" if covered else "no good run yet"
         click.echo(f"{one.schedule.name:<24} {one.runbook:<28} next {coming:%Y-%m-%d %H:%M %Z}   covered until {told}")
     if not listed:
-        click.echo(f"nothing is scheduled in {environment.name}: add a [[schedule]] to {config.FILE_NAME}")
+        click.echo(_none(environment.name))
 
 
 @schedule.command()
@@ -64,7 +68,8 @@ def cron(env: str) -> None:
     from opslib.scheduling.agenda import agenda
 
     environment = config.load(env)
-    agenda(environment)  # a mistake is told here, not at night
+    if not agenda(environment):  # a mistake is told here, not at night
+        click.echo(_none(environment.name), err=True)
     program = Path(sys.executable).with_name("opslib")
     command = f"{shlex.quote(str(program))} run --due --env {environment.name}"
     line = f"*/5 * * * * cd {shlex.quote(str(config.project_root()))} && {command} >/dev/null"

@@ -33,6 +33,7 @@ from opslib.errors import ConfigError, SandboxDown, WindowError
 from opslib.window import zone_named
 
 FILE_NAME = "opslib.toml"
+_KEYS = {"default", "env", "notebook_paths", "schedule"}
 EXAMPLE = "`opslib init` writes one from what an account has"
 
 
@@ -123,7 +124,8 @@ def environment_name(env: str = "") -> str:
         default = str(_read_file(file).get("default", ""))
         if not default:
             raise ConfigError(
-                f"{file} names no default environment", fix=f'add `default = "NAME"` to {FILE_NAME}, or say env="NAME"'
+                f"{file} names no default environment",
+                fix=f'add `default = "NAME"` to {FILE_NAME}, or say env="NAME" (on the command line --env NAME)',
             )
         return default
     if (sandbox_folder() / "sandbox.json").is_file():
@@ -197,7 +199,11 @@ def _from_file(name: str) -> Environment:
     known: dict[str, Any] = _read_file(file).get("env", {})
     if name not in known:
         near = difflib.get_close_matches(name, [*known, "sandbox"], 1)
-        fix = f"did you mean {near[0]!r}?" if near else f"add a section [env.{name}], or choose one of these"
+        fix = (
+            f"did you mean {near[0]!r}?"
+            if near
+            else f"add a section [env.{name}], or choose {', '.join(sorted({*known, 'sandbox'}))}"
+        )
         raise ConfigError(
             f"environment {name!r} is not in {file}",
             why=f"it has {', '.join(sorted(known)) or 'no environment'}",
@@ -223,8 +229,13 @@ def _sandbox() -> Environment:
 
 def _read_file(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        found = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(
             f"{file} cannot be read", why=str(error), fix="mend the file; TOML wants quotes around text"
         ) from None
+    for key in sorted(set(found) - _KEYS):  # [[schedules]] would be heard of when its reports are missed
+        near = difflib.get_close_matches(key, _KEYS, 1)
+        fix = f"did you mean {near[0]!r}?" if near else f"remove it; known keys: {', '.join(sorted(_KEYS))}"
+        raise ConfigError(f"{file}: key {key!r} is not known", why="nothing would read it", fix=fix)
+    return found

@@ -36,6 +36,7 @@ _RULES: list[tuple[tuple[str, ...], re.Pattern[str], str | Callable[[re.Match[st
      lambda m: "[card]" if _is_card(m[0]) else m[0]),
 ]  # fmt: skip
 _BEFORE_NAME, _SECRET_NAME = re.compile(r"\barn:aws[\w-]*:secretsmanager:[\w-]+:\d{12}:\Z"), re.compile(r"[\w/+=.@-]+")
+_ARN = re.compile(r"arn:aws[\w-]*:(?:secretsmanager:[\w-]+:\d{12}:secret:|ssm:[\w-]+:\d{12}:parameter/)[\w/+=.@-]+")
 _IMAGE = re.compile(r"(data:image/[a-z+.-]+;base64,[A-Za-z0-9+/=]+)")
 _ISSUERS = re.compile(
     r"4\d{12}(?:\d{3}){0,2}|5[1-5]\d{14}|2[2-7]\d{14}|3[47]\d{13}|35\d{14}|3[068]\d{12}|6(?:011|5\d\d)\d{12}"
@@ -81,7 +82,7 @@ def _names_only(found: re.Match[str]) -> bool:
 
     Without them a plan could not be applied from its record.
     """
-    if found[1] == "ClientRequestToken":
+    if found[1] == "ClientRequestToken" or _ARN.fullmatch(found[3].strip("\\\"'")):
         return True
     before = found.string[max(0, found.start() - 80) : found.start()]
     return found[1] + found[2] == "secret:" and bool(_BEFORE_NAME.search(before) and _SECRET_NAME.fullmatch(found[3]))

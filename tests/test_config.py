@@ -39,6 +39,12 @@ def test_precedence(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (('"ap-northeast-1"', '"tokyo"'), "'region'", "ap-northeast-1"),
         (("log_groups", 'timezone = "Mars/Base"\nlog_groups'), "'timezone'", "do:   write UTC, JST"),
         (("log_groups", "log_groups_extra"), "'log_groups_extra'", "log_groups"),
+        (("[env.prod]", "[[schedules]]\n[env.prod]"), "'schedules'", "did you mean 'schedule'?"),
+        (
+            ("[env.prod]", "[production]\n[env.prod]"),
+            "'production'",
+            "known keys: default, env, notebook_paths, schedule",
+        ),
     ],
 )
 def test_a_wrong_key_is_named(project: Path, change: tuple[str, str], key: str, remedy: str) -> None:
@@ -53,6 +59,9 @@ def test_an_unknown_environment_is_suggested(project: Path) -> None:
     (project / "opslib.toml").write_text(GOOD)
     with pytest.raises(ConfigError, match="did you mean 'prod'"):
         config.load("prd")
+    with pytest.raises(ConfigError) as told:
+        config.load("nowhere")
+    assert "or choose prod, sandbox" in told.value.text()
 
 
 def test_broken_toml_names_the_file(project: Path) -> None:

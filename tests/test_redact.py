@@ -32,6 +32,8 @@ SECRETS = {
         "PassWd", "passphrase", "db.pwd", "SECRET", "Api-Key", "apikey", "id_token", "Credentials", "COOKIE",
         "pa\u017f\u017fword", "to\u212aen", "credent\u0131als", "cook\u0130e",
     )},  # also in letters that only look so: the rule ignores case in all of Unicode
+    'SlackSecret="arn:aws:iam::000000000000:secret:hunter2"': "hunter2",
+    "SlackSecret=arn:aws:secretsmanager:us-east-1:000000000000:secret:ops/slack&password=hunter2": "hunter2",
 }  # fmt: skip
 PLAIN = [
     "2026-11-05 02:31:20.123 req-5f0c2e9ab714 1-6a0a0b0c-0123456789abcdef01234567",
@@ -39,6 +41,9 @@ PLAIN = [
     "1762310400000 10.11.10.1 status: 200 len: 1893 time: 0.2477829",
     "arn:aws:iam::000000000000:role/ops",
     '{"ParameterValue": "arn:aws:secretsmanager:us-east-1:000000000000:secret:ops/slack-Ab12Cd"}',
+    '{"SlackSecret": "arn:aws:secretsmanager:us-east-1:000000000000:secret:ops/slack-Ab12Cd"}',
+    json.dumps('{"PagerDutySecret": "arn:aws:ssm:us-east-1:000000000000:parameter/ops/pagerduty"}'),
+    "slack_secret=arn:aws:secretsmanager:us-east-1:000000000000:secret:ops/slack-Ab12Cd",
     '"ClientRequestToken": "opslib-8dd1556f-alerts-delivery"',
 ]
 

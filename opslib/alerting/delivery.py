@@ -6,6 +6,7 @@ One stack an account and region. What watches Slack's path acts on PagerDuty's a
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from opslib.alerting.alarms import ALERTS, CRITICAL, metric_alarm, table
@@ -18,7 +19,8 @@ SINKS = {"Slack": (("Alerts", "Critical"), CRITICAL), "PagerDuty": (("Alerts", "
 TOPICS = {"Alerts": "ops-alerts", "Critical": "ops-critical"}
 SECRET = r"^arn:aws:(secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:.+|ssm:[a-z0-9-]+:[0-9]{12}:parameter/.+)$"
 DRILL = "ops.drill"  # AWS lets nobody put events of aws.*: a drill is let through every pattern under this name
-_RUNBOOK = "2-investigate/first-look"
+LOG_GROUPS = "LogGroups"  # the parameter with what log_groups of opslib.toml matches when the stack is planned
+_RUNBOOK = "1-monitor/alert-pipeline"
 
 
 def delivery(environment: Environment, *, code: str) -> dict[str, Any]:
@@ -27,6 +29,7 @@ def delivery(environment: Environment, *, code: str) -> dict[str, Any]:
     The code is 20 kB, five times what a template should hold inline, and twice: it comes from S3 by its content's name.
     """
     secret = {"Type": "String", "AllowedPattern": SECRET}
+    named = [name for name in environment.log_groups if not re.search(r"[*?\[]", name)]
     resources: dict[str, Any] = {**_topics(), "RulesUndelivered": queue(), "RulesUndeliveredPolicy": queue_policy("RulesUndelivered", "events")}  # fmt: skip
     for sink in SINKS:
         resources |= _sink(sink, environment)
@@ -39,6 +42,7 @@ def delivery(environment: Environment, *, code: str) -> dict[str, Any]:
             "CodeKey": {"Type": "String", "Default": code},
             "SlackSecret": {**secret, "Description": "ARN of the secret or parameter with the webhook's address"},
             "PagerDutySecret": {**secret, "Description": "ARN of the secret or parameter with the routing key"},
+            LOG_GROUPS: {"Type": "String", "Default": ",".join(named), "Description": "Log groups that messages link to, by commas: the console takes no patterns"},
         },
         "Resources": resources,
         "Outputs": {name: {"Value": {"Ref": name}} for name in TOPICS},
@@ -89,9 +93,8 @@ def _topics() -> dict[str, Any]:
 def _sink(sink: str, environment: Environment) -> dict[str, Any]:
     """The function of one sink, all by itself: what harms it harms no other."""
     called, topics = f"ops-notify-{sink.lower()}", SINKS[sink][0]
-    groups = ",".join(name for name in environment.log_groups if "*" not in name)
     variables = {
-        "SINK": sink.lower(), "SECRET": {"Ref": f"{sink}Secret"}, "ENVIRONMENT": environment.name, "LOG_GROUPS": groups, "FAILED": {"Ref": f"{sink}Failed"},
+        "SINK": sink.lower(), "SECRET": {"Ref": f"{sink}Secret"}, "ENVIRONMENT": environment.name, "LOG_GROUPS": {"Ref": LOG_GROUPS}, "LOG_REGION": environment.region, "FAILED": {"Ref": f"{sink}Failed"},
         **({"RAISE_AFTER": str(environment.alerts.raise_after_minutes)} if sink == "PagerDuty" else {}),
     }  # fmt: skip
     function = {

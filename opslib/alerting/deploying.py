@@ -12,10 +12,12 @@ from opslib.actions import alert_stacks, stacks
 from opslib.actions.stack_state import LONGEST
 from opslib.alerting import template
 from opslib.alerting.alarms import GLOBAL
-from opslib.alerting.delivery import SINKS
+from opslib.alerting.delivery import LOG_GROUPS, SINKS
+from opslib.checks.wording import listed
 from opslib.config import FILE_NAME
 from opslib.errors import ConfigError, SourceError
 from opslib.plan import Condition
+from opslib.sources import logs
 
 if TYPE_CHECKING:
     from opslib.config import Environment
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     from opslib.run import Run
 
 DELIVERY = "alerts-delivery"
+_IN_LINK = (
+    50,
+    700,
+)  # log groups, as one query takes, and characters of their names: escaped they are three times as long
 
 
 def deploy(run: Run, *, over_hand: bool = False, allow_loss: bool = False) -> Plan:
@@ -46,26 +52,35 @@ def deploy(run: Run, *, over_hand: bool = False, allow_loss: bool = False) -> Pl
 def stacks_of(environment: Environment) -> Iterator[stacks.Wanted]:
     """Yield every stack in the order in which it is made: in each region first how alerts reach people.
 
-    Asks for the secrets' ARNs by their names (secretsmanager:DescribeSecret) and for the buckets (s3:HeadBucket).
+    Asks for the secrets' ARNs by their names (secretsmanager:DescribeSecret), the buckets (s3:HeadBucket) and log groups.
     Raises ConfigError, SourceError.
     """
     made, role = template.templates(environment), environment.alerts.stack_role
+    groups = ",".join(_linked(environment)[0])
     for region in dict.fromkeys((environment.region, GLOBAL)):
         place = region if region != environment.region else ""
-        values = _values(environment, region, made[DELIVERY])
+        values = _values(environment, region, made[DELIVERY], groups)
         yield stacks.Wanted(DELIVERY, template.text(made[DELIVERY]), values, place, role=role)
         for name, body in made.items():
             if name != DELIVERY and (name == f"alerts-{GLOBAL}") == bool(place):
                 yield stacks.Wanted(name, template.text(body), {}, place, role=role)
 
 
-def _values(environment: Environment, region: str, delivery: dict[str, Any]) -> dict[str, str]:
+def _values(environment: Environment, region: str, delivery: dict[str, Any], groups: str) -> dict[str, str]:
     bucket = environment.alerts.code_buckets.get(region, "")
     if not bucket:
         raise _lacks(environment, f'code_buckets = {{ "{region}" = "BUCKET" }}', f"Lambda of {region} takes code from a bucket of {region} alone")  # fmt: skip
     _look_at(environment, region, bucket)
     secrets = {f"{sink}Secret": _secret(environment, region, sink) for sink in SINKS}
-    return {"CodeBucket": bucket, "CodeKey": delivery["Parameters"]["CodeKey"]["Default"], **secrets}
+    return {"CodeBucket": bucket, "CodeKey": delivery["Parameters"]["CodeKey"]["Default"], LOG_GROUPS: groups, **secrets}  # fmt: skip
+
+
+def _linked(environment: Environment) -> tuple[list[str], list[str]]:
+    """Return the log groups that messages link to, and those for which a link has no room (logs:DescribeLogGroups)."""
+    told = logs.log_groups(environment, patterns=environment.log_groups)["name"]
+    names = [name for name in sorted(told) if not name.startswith("/aws/lambda/ops-notify-")]
+    count = sum(len(",".join(names[: place + 1])) <= _IN_LINK[1] for place in range(min(len(names), _IN_LINK[0])))
+    return names[:count], names[count:]
 
 
 def _look_at(environment: Environment, region: str, bucket: str) -> None:
@@ -120,7 +135,10 @@ def _short(found: list[stacks.Standing]) -> Condition:
 
 
 def _taken(environment: Environment, found: list[stacks.Standing]) -> Iterator[str]:
-    """Yield what stands already under a name that a new stack would give, made by somebody else."""
+    """Yield what links of messages leave out, and what stands already under a name that a new stack would give."""
+    held, left = _linked(environment)
+    if left:
+        yield f"links of messages have room for {len(held)} of {len(held) + len(left)} log groups, and leave out {listed(left, 3)}: name fewer in log_groups"
     for region in {one.wanted.region: None for one in found if one.new}:
         names = {properties["AlarmName"] for one in found if one.new and one.wanted.region == region
                  for resource in json.loads(one.wanted.text)["Resources"].values() if "AlarmName" in (properties := resource.get("Properties", {}))}  # fmt: skip

@@ -10,15 +10,14 @@ import json
 import os
 import re
 import shlex
-import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-BEFORE, AFTER = timedelta(minutes=30), timedelta(minutes=10)  # the window of links and commands, around the change
+from opslib.alerting.links import AFTER, BEFORE, as_dict, console, drawn, utc, watched
+
 NEW = timedelta(minutes=30)  # so long after it was made an alarm's first OK is no news
-QUERY = 'fields @timestamp, service, request_id, error.kind, message | filter level = "error" | sort @timestamp desc | limit 200'
 LINE = re.compile(
     r"(?:\A|\s)severity=(critical|error|warning|info) runbook=([\w-]+(?:/[\w-]+)?)(?: env=([\w-]+))?\s*\Z", re.ASCII
 )
@@ -33,6 +32,11 @@ _DRILL = re.compile(r"\bDRILL-[0-9a-f]{8}\b")
 REPORT = "ops.report"  # the source under which scheduled runs tell theirs
 _VERDICTS = {"ok": ("OK", "info"), "warn": ("ALARM", "warning"), "critical": ("ALARM", "critical"), "unknown": ("INSUFFICIENT_DATA", "info")}  # fmt: skip
 _LINK = re.compile(r"(https://|http://127\.0\.0\.1:\d+/)[^\s<>|]+", re.ASCII)
+_OF_EVENTS = {
+    "Amplify": "slow-frontend",
+    "ECS": "failing-service",
+    "RDS": "slow-database",
+}  # by the first word of their kind
 _OF_RESOURCE = {"slow-database": ("instance", "DBInstanceIdentifier"), "failing-service": ("service", "ServiceName")}
 
 
@@ -61,7 +65,7 @@ class Alert:
 
 def parse(record: Any) -> Alert:
     """Return what a record says; never raises, and nothing of the record becomes anything but text."""
-    wrapped = _dict(_dict(record).get("Sns"))
+    wrapped = as_dict(as_dict(record).get("Sns"))
     raw = wrapped.get("Message") if wrapped else record
     body, text = raw, raw if isinstance(raw, str) else json.dumps(raw, ensure_ascii=False, default=str)
     if isinstance(raw, str):
@@ -69,7 +73,7 @@ def parse(record: Any) -> Alert:
             body = json.loads(raw)
         except (ValueError, RecursionError):
             body = None
-    given = str(wrapped.get("MessageId") or _dict(body).get("id") or "")
+    given = str(wrapped.get("MessageId") or as_dict(body).get("id") or "")
     found = given or hashlib.sha256(text.encode(errors="replace")).hexdigest()[:32]
     plain = Alert(
         found, "unknown", clean(wrapped.get("Subject") or "Message that cannot be read", 150), f"sns:{found}",
@@ -77,7 +81,7 @@ def parse(record: Any) -> Alert:
         topic=clean(wrapped.get("TopicArn"), 200).rpartition(":")[2], drill="".join(_DRILL.findall(text)[:1]),
     )  # fmt: skip
     try:
-        return _keyed(_read(_dict(body), plain))
+        return _keyed(_read(as_dict(body), plain))
     except Exception as error:  # a shape that nobody thought of is told as it came
         return _keyed(replace(plain, detail=clean(f"{type(error).__name__} while reading: {text}", 2000)))
 
@@ -88,12 +92,12 @@ def _read(body: dict[str, Any], plain: Alert) -> Alert:
     if body.get("source") == "ops.drill" and body.get("detail-type") == "heartbeat":
         return replace(plain, kind="heartbeat", title=f"heartbeat {plain.topic or 'none'}", state="INFO", severity="info", key="ops.heartbeat")  # fmt: skip
     if body.get("source") == REPORT:
-        return _report(_dict(body.get("detail")), replace(plain, at=_time(body.get("time"), plain.at)))
+        return _report(as_dict(body.get("detail")), replace(plain, at=_time(body.get("time"), plain.at)))
     return _event(body, plain) if body.get("detail-type") else plain
 
 
 def _alarm(body: dict[str, Any], plain: Alert) -> Alert:
-    name, trigger = str(body["AlarmName"]), _dict(body.get("Trigger"))
+    name, trigger = str(body["AlarmName"]), as_dict(body.get("Trigger"))
     arn = str(body.get("AlarmArn") or "")
     region = arn.split(":")[3] if arn.count(":") > 5 else os.environ.get("AWS_REGION", "")
     line = LINE.search(str(body.get("AlarmDescription") or ""))
@@ -103,12 +107,12 @@ def _alarm(body: dict[str, Any], plain: Alert) -> Alert:
     at = _time(body.get("StateChangeTime"), plain.at)
     made = _time(body.get("AlarmConfigurationUpdatedTimestamp"), at - NEW)
     env = env or os.environ.get("ENVIRONMENT", "")
-    dimensions = {str(_dict(one).get("name")): str(_dict(one).get("value")) for one in trigger.get("Dimensions") or []}
+    dimensions = watched(trigger)
     newest, on = NEWEST.search(str(body.get("NewStateReason") or "")), body.get("TriggeringChildren") or []
     facts = {
         "value": f"{float(newest[1]):.4g}" if newest else "", "limit": _limit(trigger),
         "metric": " ".join([str(trigger.get("MetricName") or _label(trigger)), *dimensions.values()]).strip(),
-        "alarms": " ".join(str(_dict(one).get("Arn")).rpartition(":")[2] for one in on if _dict(_dict(one).get("State")).get("Value") == "ALARM"),
+        "alarms": " ".join(str(as_dict(one).get("Arn")).rpartition(":")[2] for one in on if as_dict(as_dict(one).get("State")).get("Value") == "ALARM"),
         "state": f"{body.get('OldStateValue') or '?'} → {state}", "account": f"{body.get('AWSAccountId', '')} {region}", "environment": env,
     }  # fmt: skip
     return replace(
@@ -116,7 +120,7 @@ def _alarm(body: dict[str, Any], plain: Alert) -> Alert:
         first=state == "OK" and body.get("OldStateValue") == "INSUFFICIENT_DATA" and at - made < NEW,
         detail=clean(f"{says.strip()}\n{body.get('NewStateReason') or ''}".strip(), 2000),
         facts=tuple((key, clean(value, 300)) for key, value in facts.items() if value.strip()),
-        links=_links(name, region, trigger, dimensions, at, env), command=_command(runbook, name, dimensions, at, env),
+        links=console(region, at, env, alarm=name, graph=drawn(trigger)), command=_command(runbook, name, dimensions, at, env),
     )  # fmt: skip
 
 
@@ -134,13 +138,13 @@ def _limit(trigger: Mapping[str, Any]) -> str:
 
 def _label(trigger: Mapping[str, Any]) -> str:
     """Return what metric math calls its result."""
-    queries = [_dict(one) for one in trigger.get("Metrics") or []]
+    queries = [as_dict(one) for one in trigger.get("Metrics") or []]
     return next((str(one["Label"]) for one in queries if one.get("ReturnData") and one.get("Label")), "")
 
 
 def _event(body: dict[str, Any], plain: Alert) -> Alert:
     """Read an event of EventBridge: a deploy says how it went, Health says when it is over, a drill is never an alert."""
-    detail, kind = _dict(body.get("detail")), str(body["detail-type"])
+    detail, kind = as_dict(body.get("detail")), str(body["detail-type"])
     drill = "DRILL " if body.get("source") == "ops.drill" else ""
     resource = next((str(one) for one in body.get("resources") or []), "")
     status = str(
@@ -153,8 +157,11 @@ def _event(body: dict[str, Any], plain: Alert) -> Alert:
     says = (
         detail.get("reason") or detail.get("Message") or detail.get("eventDescription") or detail.get("stoppedReason")
     )
+    at, env = _time(body.get("time"), plain.at), os.environ.get("ENVIRONMENT", "")
+    named = {"ServiceName": resource.rpartition(":service/")[2].rpartition("/")[2], "DBInstanceIdentifier": str(detail.get("SourceIdentifier") or "")}  # fmt: skip
     alert = replace(
-        plain, kind="event", title=title, severity="warning", at=_time(body.get("time"), plain.at), key=f"event:{plain.id}",
+        plain, kind="event", title=title, severity="warning", at=at, key=f"event:{plain.id}", links=console(str(body.get("region")), at, env),
+        command=_command(f"2-investigate/{_OF_EVENTS.get(kind.partition(' ')[0], 'first-look')}", f"{title} {utc(at)}", named, at, env),
         detail=clean(says if isinstance(says, str) else json.dumps(says or detail, ensure_ascii=False), 2000),
         facts=(("source", clean(body.get("source"), 100)), ("account", clean(f"{body.get('account', '')} {body.get('region', '')}", 40))),
     )  # fmt: skip
@@ -165,10 +172,9 @@ def _event(body: dict[str, Any], plain: Alert) -> Alert:
         calm: dict[str, Any] = (
             {"state": "INFO", "severity": "info"} if drill or status in calm_states else {"severity": "error"}
         )
-        runbook = "slow-frontend" if kind.startswith("Amplify") else "failing-service"
-        return replace(alert, kind="deploy", build=(names[0], names[1], names[2]) if built else None, command=_command(f"2-investigate/{runbook}", "", {}, alert.at, os.environ.get("ENVIRONMENT", "")), **calm)  # fmt: skip
+        return replace(alert, kind="deploy", build=(names[0], names[1], names[2]) if built else None, **calm)
     if drill:
-        return replace(alert, state="INFO", severity="info")
+        return replace(alert, state="INFO", severity="info", command="", links=())
     if kind == "AWS Health Event":
         over = "OK" if detail.get("statusCode") == "closed" else "ALARM"
         return replace(alert, state=over, key=f"health:{detail.get('eventArn') or plain.id}")
@@ -178,11 +184,11 @@ def _event(body: dict[str, Any], plain: Alert) -> Alert:
 def _report(told: dict[str, Any], plain: Alert) -> Alert:
     """Read what a scheduled run tells: its report, that there is none, or, under a key of its own, what cannot wait."""
     state, severity = _VERDICTS.get(str(told.get("verdict")), ("ALARM", "error"))
-    links = [(clean(words, 200), str(link)) for words, link in _dict(told.get("links")).items()]
+    links = [(clean(words, 200), str(link)) for words, link in as_dict(told.get("links")).items()]
     return replace(
         plain, kind="finding" if told.get("key") else "report", title=clean(told.get("title"), 255), state=state, severity=severity,
         key=str(told.get("key") or plain.key), detail=clean(told.get("says"), 2900), command=clean(told.get("command"), 1400),
-        facts=tuple((clean(name, 60), clean(value, 300)) for name, value in _dict(told.get("facts")).items()),
+        facts=tuple((clean(name, 60), clean(value, 300)) for name, value in as_dict(told.get("facts")).items()),
         links=tuple((words, link) for words, link in links if _LINK.fullmatch(link)),
     )  # fmt: skip
 
@@ -202,10 +208,6 @@ def _keyed(alert: Alert) -> Alert:
     )
 
 
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
 def _time(text: Any, other: datetime | None = None) -> datetime:
     try:
         found = datetime.fromisoformat(str(text).replace("+0000", "+00:00"))
@@ -221,58 +223,6 @@ def _command(runbook: str, alarm: str, dimensions: Mapping[str, str], at: dateti
     name = runbook.rpartition("/")[2]
     given = {"report": alarm} if name == "first-look" else {"window": f"{utc(at - BEFORE)}/{utc(at + AFTER)}"}
     parameter, dimension = _OF_RESOURCE.get(name, ("", ""))
-    given |= {parameter: dimensions[dimension]} if dimension in dimensions else {}
+    given |= {parameter: dimensions[dimension]} if dimensions.get(dimension) else {}
     given |= {"env": env} if env else {}
     return f"opslib open {runbook}" + "".join(f" -p {shlex.quote(clean(f'{k}={v}', 400))}" for k, v in given.items())
-
-
-def _links(name: str, region: str, trigger: Mapping[str, Any], dimensions: Mapping[str, str], at: datetime, env: str) -> tuple[tuple[str, str], ...]:  # fmt: skip
-    if not re.fullmatch(r"[a-z]{2}(-[a-z]+)+-\d", region):
-        return ()
-    home = f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}#"
-    start, end = utc(at - BEFORE, ".000Z"), utc(at + AFTER, ".000Z")
-    found = [("Alarm", f"{home}alarmsV2:alarm/{urllib.parse.quote(name, safe='', errors='replace')}")]
-    if trigger.get("Namespace") and trigger.get("MetricName"):
-        pairs = [text for pair in dimensions.items() for text in pair]
-        graph = {
-            "metrics": [[trigger["Namespace"], trigger["MetricName"], *pairs]],
-            "view": "timeSeries",
-            "region": region,
-            "start": start,
-            "end": end,
-        }
-        found.append(("Metric", f"{home}metricsV2:graph={jsurl(graph)}"))
-    groups = os.environ.get("LOG_GROUPS", "").split(",") if env == os.environ.get("ENVIRONMENT", "") else []
-    if any(groups):
-        asked = {
-            "end": end,
-            "start": start,
-            "timeType": "ABSOLUTE",
-            "tz": "UTC",
-            "editorString": QUERY,
-            "source": groups,
-        }
-        inner = _quoted(jsurl(asked).replace("*", "\0")).replace("%00", "*")  # escaped once; the hex escapes stay
-        span = f"Logs {start[11:16]}–{end[11:16]} UTC"
-        found.append((span, f"{home}logsV2:logs-insights" + _quoted(f"?queryDetail={inner}").replace("%2A", "*").replace("%", "$")))  # fmt: skip
-    return tuple(
-        (words, link) for words, link in found if len(link) <= 2000
-    )  # a message of Slack has 13,000 characters for all
-
-
-def jsurl(value: Any) -> str:
-    """Return a value as the CloudWatch console writes it into its links."""
-    if isinstance(value, dict):
-        return "~(" + "~".join(key + jsurl(one) for key, one in value.items()) + ")"
-    if isinstance(value, list):
-        return "~(" + ("".join(map(jsurl, value)) or "~") + ")"
-    return "~'" + _quoted(str(value)).replace("%", "*")
-
-
-def _quoted(text: str) -> str:
-    return urllib.parse.quote(text, safe="-_.!", errors="replace").replace("~", "%7E")
-
-
-def utc(moment: datetime, end: str = "Z") -> str:
-    """Return a moment in UTC, to the second."""
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}{end}"

@@ -19,7 +19,8 @@ from functools import lru_cache
 from typing import Any
 
 from opslib.alerting import still_on
-from opslib.alerting.messages import Alert, clean, parse, utc
+from opslib.alerting.links import utc
+from opslib.alerting.messages import Alert, clean, parse
 
 BUDGET_S, TRY_S, TICK_S = 8.0, 3.0, 25.0
 LATE = timedelta(seconds=45)  # a message this old was tried before

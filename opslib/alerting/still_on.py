@@ -75,12 +75,10 @@ def _ours(alarm: dict[str, Any]) -> bool:
 def _alert(alarm: dict[str, Any]) -> Alert:
     """Read an alarm as the message that CloudWatch sent when it came on, so that key, links and command are the same."""
     since = alarm.get("StateTransitionedTimestamp") or alarm["StateUpdatedTimestamp"]
-    dimensions = [{"name": one["Name"], "value": one["Value"]} for one in alarm.get("Dimensions") or []]
-    asked = ("MetricName", "Namespace", "ComparisonOperator", "Threshold")
     arn = str(alarm.get("AlarmArn") or "")
     body = {
         "AlarmName": alarm["AlarmName"], "AlarmDescription": alarm.get("AlarmDescription"), "AlarmArn": arn, "NewStateValue": "ALARM",
         "NewStateReason": alarm.get("StateReason"), "StateChangeTime": since.isoformat(), "AWSAccountId": arn.split(":")[4] if arn.count(":") > 5 else "",
-        "Trigger": {**{name: alarm[name] for name in asked if name in alarm}, "Dimensions": dimensions}, "id": f"still-on:{arn}:{since.isoformat()}",
+        "Trigger": alarm, "id": f"still-on:{arn}:{since.isoformat()}",
     }  # fmt: skip
     return parse(body)

@@ -29,7 +29,14 @@ if TYPE_CHECKING:
     from opslib.config import Environment
 
 ARCHIVE = "notifier.zip"
-_CODE = ("", "__init__.py", "messages.py", "still_on.py", "notifier.py")  # empty: an opslib without anything
+_CODE = (
+    "",
+    "__init__.py",
+    "links.py",
+    "messages.py",
+    "still_on.py",
+    "notifier.py",
+)  # empty: an opslib without anything
 _RDS = ["availability", "failover", "failure", "low storage", "read replica", "recovery"]
 _STUCK = ["SERVICE_TASK_START_IMPAIRED", "SERVICE_TASK_PLACEMENT_FAILURE", "SERVICE_TASK_CONFIGURATION_FAILURE"]
 _DEPLOYED = ["SERVICE_DEPLOYMENT_COMPLETED", "SERVICE_DEPLOYMENT_FAILED"]

@@ -11,7 +11,7 @@ from opslib.actions import stack_state as state
 from opslib.actions import stacks
 from opslib.alerting import template
 from opslib.alerting.alarms import GLOBAL
-from opslib.alerting.delivery import TOPICS
+from opslib.alerting.delivery import LOG_GROUPS, TOPICS
 from opslib.errors import OpsError
 from opslib.sources import regions
 
@@ -58,7 +58,7 @@ def standing(environment: Environment) -> pd.DataFrame:
         if told is None:
             yield {"status": "", "differs": ""}
             return
-        given = {name: value for name, value in state.values(told).items() if "Default" not in body.get("Parameters", {}).get(name, {})}  # fmt: skip
+        given = {name: value for name, value in state.values(told).items() if name == LOG_GROUPS or "Default" not in body.get("Parameters", {}).get(name, {})}  # fmt: skip
         one = stacks.standing(environment, stacks.Wanted(place.stack, template.text(body), given, place.region))
         names = "" if one.new or not one.differs else " ".join(each.name for each in one.touched) or "values"
         yield {"status": told["StackStatus"], "differs": names, "created": told["CreationTime"]}

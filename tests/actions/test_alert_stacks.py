@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from opslib import redact
 from opslib.alerting import deploying, template
 from opslib.applying import results_of, way_back
 from opslib.errors import ConfigError, OpsError, Refused
@@ -73,6 +74,17 @@ def test_an_arn_serves_both_regions_and_is_not_looked_up(run: Run) -> None:
     arn = "arn:aws:ssm:ap-northeast-1:000000000000:parameter/ops/slack"
     wanted = list(deploying.stacks_of(with_alerts(run, slack_secret=arn).environment))
     assert [one.values["SlackSecret"] for one in wanted if one.name == "alerts-delivery"] == [arn, arn]
+
+
+def test_messages_link_to_the_log_groups_that_the_patterns_match(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The console takes no pattern, and without groups there would be no link to the logs."""
+    run.environment = run.environment.model_copy(update={"log_groups": ("/shop/a*", "/shop/web", "/nobody/*")})
+    told = [one.values["LogGroups"] for one in deploying.stacks_of(run.environment) if one.name == "alerts-delivery"]
+    assert told == ["/shop/api,/shop/audit,/shop/auth,/shop/web"] * 2
+    assert not [limit for limit in deploying.deploy(run).limits if "log groups" in limit]
+    monkeypatch.setattr(deploying, "_IN_LINK", (50, 25))
+    [limit] = [limit for limit in deploying.deploy(run).limits if "log groups" in limit]
+    assert "room for 2 of 4 log groups, and leave out /shop/auth; /shop/web" in limit
 
 
 def test_all_is_planned_and_the_code_comes_first(run: Run, live: Sandbox) -> None:
@@ -153,6 +165,12 @@ def test_they_are_made_seen_to_act_changed_and_taken_back(run: Run, live: Sandbo
     change = deploying.deploy(run)
     assert [one.target.partition(" ")[0] for one in change.changes] == [f"alerts-services/{template.logical('sandbox-api-cpu-utilization')}"]  # fmt: skip
     assert [step.operation for step in change.steps] == ["CreateChangeSet", "ExecuteChangeSet"], "the code is there"
+    usual = run.environment
+    elsewhere = deploying.deploy(with_alerts(run, raise_after_minutes=31)).text()
+    assert "SlackSecret" in elsewhere and redact.text(elsewhere) == elsewhere, (
+        "a record keeps it whole: it can be applied from there"
+    )
+    run.environment = usual
     assert applied(change).verdict == "ok"
     assert threshold(live) == 71
     back = applied(way_back(change))

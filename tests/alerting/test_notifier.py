@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opslib import display
-from opslib.alerting import messages, notifier, template
+from opslib.alerting import links, notifier, template
 from opslib.alerting.messages import parse
 from opslib.alerting.notifier import Undelivered, handler
 from opslib.sources.alarms import _NAMED
@@ -140,6 +140,9 @@ def test_the_link_to_the_logs_is_what_the_console_reads() -> None:
             assert found
             pos[0] = found.end()
             return urllib.parse.unquote(found[0].replace("*", "%"))
+        if plain := re.compile(r"\d+|true|false").match(text, pos[0]):
+            pos[0] = plain.end()
+            return json.loads(plain[0])
         assert text[pos[0]] == "("
         pos[0] += 1
         if text[pos[0]] == "~":
@@ -161,21 +164,26 @@ def test_the_link_to_the_logs_is_what_the_console_reads() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LOG_GROUPS", "/shop/api,/a b")
         patch.setenv("ENVIRONMENT", "prod")
-        links = dict(parse(sns(alarm())).links)
-    logs = links["Logs 01:23–02:03 UTC"]
+        found = dict(parse(sns(alarm())).links)
+        patch.setenv("LOG_REGION", "ap-northeast-1")
+        away = dict(parse(sns(alarm(AlarmArn=ALARM_ARN.replace("ap-northeast-1", "us-east-1")))).links)
+    assert away["Logs 01:23–02:03 UTC"] == found["Logs 01:23–02:03 UTC"] and "us-east-1" in away["Metric"]
+    logs = found["Logs 01:23–02:03 UTC"]
     assert "*2Fshop*2Fapi" in logs and "$252A" not in logs  # escaped once, as the console writes it
     text = urllib.parse.unquote(urllib.parse.unquote(logs.split("#logsV2:logs-insights")[1].replace("$", "%")))
     pos = [len("?queryDetail=")]
     asked = decoded(text)
-    assert asked["source"] == ["/shop/api", "/a b"] and asked["editorString"] == messages.QUERY
+    assert asked["source"] == ["/shop/api", "/a b"] and asked["editorString"] == links.QUERY
     assert (asked["start"], asked["end"], asked["timeType"]) == ("2026-11-02T01:23:12.000Z", "2026-11-02T02:03:12.000Z", "ABSOLUTE")  # fmt: skip
     pos = [0]
-    graph = decoded(links["Metric"].split("metricsV2:graph=")[1])
-    assert graph["metrics"] == [["AWS/RDS", "CPUUtilization", "DBInstanceIdentifier", "shop-db"]]
+    trigger = {**alarm()["Trigger"], "ExtendedStatistic": "p90", "Period": 300}
+    graph = decoded(dict(parse(sns(alarm(Trigger=trigger))).links)["Metric"].split("metricsV2:graph=")[1])
+    shown = {"id": "m1", "visible": True, "stat": "p90", "period": 300}
+    assert graph["metrics"] == [["AWS/RDS", "CPUUtilization", "DBInstanceIdentifier", "shop-db", shown]]
     # known from public sources, byte by byte
-    assert messages._quoted(
+    assert links._quoted(
         "?queryDetail="
-        + messages._quoted(messages.jsurl({"source": ["/application/sample1"]}).replace("*", "\0")).replace("%00", "*")
+        + links._quoted(links.jsurl({"source": ["/application/sample1"]}).replace("*", "\0")).replace("%00", "*")
     ).replace("%2A", "*").replace("%", "$") == (
         "$3FqueryDetail$3D$257E$2528source$257E$2528$257E$2527*2Fapplication*2Fsample1$2529$2529"
     )
@@ -474,6 +482,40 @@ def test_the_time_of_a_build_becomes_a_metric_and_never_a_failure(answers: bool,
 def test_numbers_are_for_people(trigger: dict[str, Any], limit: str, reason: str, value: str | None) -> None:
     facts = dict(parse(sns(alarm(Trigger={**alarm()["Trigger"], **trigger}, NewStateReason=reason))).facts)
     assert (facts["limit"], facts.get("value")) == (limit, value)
+
+
+def test_metric_math_is_drawn_as_the_alarm_reckons_it() -> None:
+    """With its dimensions in the facts, and the statistic as SNS (SUM) and DescribeAlarms (Sum) write it."""
+    place = {"Dimensions": [{"name": "LoadBalancer", "value": "app/shop/1"}], "MetricName": "RequestCount", "Namespace": "AWS/ApplicationELB"}  # fmt: skip
+    queries = [
+        {"Id": "result", "Expression": "100 * bad / all", "Label": "error-ratio", "ReturnData": True},
+        {"Id": "all", "MetricStat": {"Metric": place, "Period": 300, "Stat": "Sum"}, "ReturnData": False},
+    ]
+    found = parse(
+        sns(alarm(Trigger={"Metrics": queries, "ComparisonOperator": "GreaterThanThreshold", "Threshold": 1.0}))
+    )
+    assert dict(found.facts)["metric"] == "error-ratio app/shop/1"
+    assert links.drawn({"Metrics": queries}) == [
+        [{"expression": "100 * bad / all", "label": "error-ratio", "id": "result", "visible": True}],
+        ["AWS/ApplicationELB", "RequestCount", "LoadBalancer", "app/shop/1", {"id": "all", "visible": False, "stat": "Sum", "period": 300}],
+    ]  # fmt: skip
+    assert [words for words, _ in found.links] == ["Alarm", "Metric"]
+    simple = {"Namespace": "A", "MetricName": "B", "Statistic": "SUM", "Period": 60, "Dimensions": [{"Name": "C", "Value": "D"}]}  # fmt: skip
+    assert links.drawn(simple) == [["A", "B", "C", "D", {"id": "m1", "visible": True, "stat": "Sum", "period": 60}]]
+
+
+@pytest.mark.parametrize(("kind", "detail", "command"), [
+    ("ECS Service Action", {"eventName": "SERVICE_TASK_START_IMPAIRED"}, "2-investigate/failing-service -p window=2026-11-02T01:20:00Z/2026-11-02T02:00:00Z -p service=api"),
+    ("RDS DB Instance Event", {"EventID": "RDS-EVENT-0049", "SourceIdentifier": "shop-db"}, "2-investigate/slow-database -p window=2026-11-02T01:20:00Z/2026-11-02T02:00:00Z -p instance=shop-db"),
+    ("Amplify Deployment Status Change", {"appId": "d2", "jobStatus": "FAILED"}, "2-investigate/slow-frontend -p window=2026-11-02T01:20:00Z/2026-11-02T02:00:00Z"),
+    ("AWS Health Event", {"eventTypeCode": "AWS_RDS_ISSUE"}, "2-investigate/first-look -p 'report=AWS Health Event: api AWS_RDS_ISSUE 2026-11-02T01:50:00Z'"),
+])  # fmt: skip
+def test_an_event_opens_its_notebook_and_links_to_the_logs_of_its_time(kind: str, detail: dict[str, Any], command: str, sink: Any) -> None:  # fmt: skip
+    sink("slack")
+    found = parse(event(kind, "aws.any", detail))
+    assert found.command == f"opslib open {command} -p env=prod"
+    ((words, link),) = found.links
+    assert words == "Logs 01:20–02:00 UTC" and "2026-11-02T01*3A20*3A00.000Z" in link.replace("$252A", "*")
 
 
 def test_a_composite_alarm_names_those_that_are_on() -> None:

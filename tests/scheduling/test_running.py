@@ -90,3 +90,5 @@ def test_the_list_and_the_crontab_line(scheduled: Scheduled) -> None:
     assert line.startswith(f"*/5 * * * * cd {scheduled.root} && ") and "run --due --env sandbox" in line
     refused = scheduled.start("run", "--due", "-p", "window=1h")
     assert "leave out -p" in refused.communicate(timeout=60)[1] and refused.returncode == 3
+    scheduled.write()
+    assert scheduled.due() == (0, "nothing is scheduled in sandbox: add a [[schedule]] to opslib.toml\n", [])
