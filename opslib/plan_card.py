@@ -25,14 +25,14 @@ def plan_html(plan: Plan) -> str:
     head = (
         f'<div style="border-left:6px solid {colour};background:#f7f9fb;border-radius:6px;padding:12px 16px;margin:0 0 8px">'
         f'<div style="font-size:18px;font-weight:700;margin-bottom:2px">{escape(plan.title)} {_pill(word, colour)}</div>'
-        f'{_way_back(plan)}<div style="font-size:13px;color:{_GREY}">{escape(" · ".join(_facts(plan)))}</div></div>'
+        f'{_foremost(plan)}<div style="font-size:13px;color:{_GREY}">{escape(" · ".join(_facts(plan)))}</div></div>'
     )
     return wrapped(head + _changes(plan) + _conditions(plan) + ("" if plan.blocked else _doing(plan)))
 
 
 def plan_text(plan: Plan) -> str:
     """Return the plan as text."""
-    lines = [f"{'NO PLAN' if plan.blocked else 'PLAN'} {plan.title}", _back_text(plan), " · ".join(_facts(plan))]
+    lines = [f"{'NO PLAN' if plan.blocked else 'PLAN'} {plan.title}", *_back(plan), " · ".join(_facts(plan))]
     lines += [f"{row.target}: {row.now} → {row.proposed}; impact: {row.impact}" for row in plan.changes]
     lines += [f"{'ok' if one.holds else 'NO'}  {one.what}: {one.found}" for one in plan.conditions]
     lines += (
@@ -50,7 +50,7 @@ def slack_text(plan: Plan) -> str:
         *(f"{row.target}: {row.now} → {row.proposed}" for row in plan.changes),
     ]
     impacts = dict.fromkeys(row.impact for row in plan.changes if row.impact != "as above")  # mostly the same
-    lines += [f"impact: {impact}" for impact in impacts] + [_back_text(plan)]
+    lines += [f"impact: {impact}" for impact in impacts] + _back(plan)
     lines += [f"blocked: {one.what}: {one.found}" for one in plan.blocked] or [
         f"hash {plan.sealed[:8]}, {_facts(plan)[3]}"
     ]
@@ -81,14 +81,17 @@ def _pill(word: str, colour: str) -> str:
     return f'<span style="{style};background:{colour}">{word}</span>'
 
 
-def _back_text(plan: Plan) -> str:
+def _back(plan: Plan) -> list[str]:
+    """Return how it is taken back; of what cannot be done there is nothing to say."""
     draft = plan.undo_draft
-    return f"Way back: {draft.says}" if draft.action else f"NO WAY BACK: {draft.says}"
+    return [] if plan.blocked else [f"Way back: {draft.says}" if draft.action else f"NO WAY BACK: {draft.says}"]
 
 
-def _way_back(plan: Plan) -> str:
-    style = f"color:{_RED};font-weight:700" if not plan.undo_draft.action else ""
-    return f'<div style="font-size:15px;{style}">{escape(_back_text(plan))}</div>'
+def _foremost(plan: Plan) -> str:
+    """Say what a reader must not miss: why there is no plan, or how it is taken back."""
+    style = f"color:{_RED};font-weight:700" if plan.blocked or not plan.undo_draft.action else ""
+    said = _back(plan) or [f"{one.what}: {one.found}" for one in plan.blocked]
+    return "".join(f'<div style="font-size:15px;{style}">{escape(line)}</div>' for line in said)
 
 
 def _changes(plan: Plan) -> str:

@@ -45,7 +45,7 @@ def drill(run: Run, *, alarm: str, regions: Sequence[str], parts: Iterable[Part]
     return plans.propose(
         run, action=NAME, title=f"Drill the alerts of {environment.name}", target=TARGET, parameters={"drill": name, "alarm": alarm, "parts": [dict(part) for part in parts]},
         before=before, changes=tuple(rows), conditions=conditions, steps=() if gone else (*_begins(alarm, regions, name), *_ends(alarm, regions, name)),
-        limits=("who is on call may be woken: PagerDuty's urgency of `info` is set there", "an alarm that stays on when this ends in the middle goes off by itself: it has no data"),
+        limits=("who is on call may be woken: PagerDuty's urgency of severity info is set there", "an alarm that stays on when this ends in the middle goes off by itself: it has no data"),
         verification=Verification(f"Each part by the line that a notifier writes when a sink took it; what did not come within {PATIENCE.seconds // 60} minutes failed.", look, 10.0, 1200.0),
         undo_draft=Undo("what people were told stays told; the drill's alarm is off again when it ends"),
     )  # fmt: skip

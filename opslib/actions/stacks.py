@@ -192,7 +192,8 @@ def _remembered(environment: Environment, one: Standing) -> dict[str, Any]:
 def _rows(one: Standing) -> Iterator[Change]:
     if one.new:
         kinds = Counter(re.sub(r"^AWS::", "", each.kind) for each in one.touched)
-        what = ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common())
+        others = ", and others" if len(kinds) > 4 else ""
+        what = ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common(4)) + others
         yield Change(one.place, "not there", f"a stack of {len(one.touched)} resources: {what}", "the stack is deleted", "none to what stands")  # fmt: skip
         return
     for each in one.touched[:SHOWN]:

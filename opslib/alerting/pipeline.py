@@ -59,9 +59,17 @@ def _told(path: Path) -> Result:
     verdict = Verdict.CRITICAL if bad else Verdict.WARN if found else Verdict.OK
     return Result(
         NAME, TITLE, verdict, _sentence(path, found, bool(unseen)), _sight(path, unseen), listed(unseen, 5), _tiles(path, found), table=_table(found), sources=_sources(path),
-        next=(Next("1-monitor/deploy-alerts", {}, "make the stacks what opslib.toml says") if found else Next("1-monitor/alarm-coverage", {}, "see what has no alarm"),), data=tuple(f"data/{name}.csv" for name in path.facts) if path.run.folder else (),
+        next=_next(found), data=tuple(f"data/{name}.csv" for name in path.facts) if path.run.folder else (),
         parts=(_links(path, found), _lately(path), _escalation(path)), findings=tuple(Finding(one.key, one.severity, f"{one.name} {one.region}: {one.what} Do: {one.do}") for one in found),
     )  # fmt: skip
+
+
+def _next(found: list[Fault]) -> tuple[Next, ...]:
+    """Return the notebook that mends it, where one does; the other faults say themselves what to do."""
+    if not found:
+        return (Next("1-monitor/alarm-coverage", {}, "see what has no alarm"),)
+    ours = [one for one in found if one.do == pipeline_parts.DEPLOY or one.do.startswith("set it back")]
+    return (Next("1-monitor/deploy-alerts", {}, "make the stacks what opslib.toml says"),) if ours else ()
 
 
 def _sentence(path: Path, found: list[Fault], blind: bool) -> str:
@@ -131,7 +139,7 @@ def _links(path: Path, found: list[Fault]) -> Result:
         for region in dict.fromkeys((path.run.environment.region, GLOBAL)):
             wrong = [one for one in found if one.link in kinds and one.region == region]
             should, there = _wanted(path, link, region), _there(path, link, region)
-            said = listed([one.name for one in wrong], 3)
+            said = listed(list(dict.fromkeys(one.name for one in wrong)), 3)
             if there != str(should) and there != "–" and not wrong:
                 said = "what its stack would make"
             serious = any(one.severity != "warning" for one in wrong) or (bool(said) and not wrong)

@@ -95,7 +95,7 @@ def build_time(jobs: pd.DataFrame | None, window: Window, source: Source) -> Res
     line = pd.DataFrame({"build": good["seconds"].to_numpy() / 60}, index=pd.DatetimeIndex(good["finished"]))
     line = line.resample("D").median().interpolate(limit_area="inside")
     sentence, verdict = _time_said(good, measured)
-    limit = max(SLOWEST * measured.usual, measured.usual + 2 * ROOM_S) / 60 if measured else None
+    limit = round(max(SLOWEST * measured.usual, measured.usual + 2 * ROOM_S) / 60, 1) if measured else None
     drawn = timeseries(line, title=sentence, unit="minutes a build", threshold=limit, zone=window.zone)
     return Result("build_time", title, verdict, sentence, chart=drawn, sources=(source,))
 

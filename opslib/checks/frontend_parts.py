@@ -134,9 +134,8 @@ def numbers(
             {"what": signal.words, "now": number(one.now if one else float(series.loc[recent, name].mean())),
              "usually": number(one.usual if one else float(before)), "unit": signal.unit, "off": _span(one, window), FLAG: bool(one and one.critical and one.until is None)}
         )  # fmt: skip
-    sentence = (
-        f"{len(found) or 'None'} of {counted(len(rows), 'number')} {'is' if len(found) < 2 else 'are'} not as usual."
-    )
+    many = f"{len(found)} of {counted(len(rows), 'number')} {'is' if len(found) == 1 else 'are'} not as usual."
+    sentence = many if found else f"All {counted(len(rows), 'number')} are as usual."
     verdict = Verdict.CRITICAL if any(row[FLAG] for row in rows) else Verdict.WARN if found else Verdict.OK
     return Result(
         "numbers",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from opslib.charts.time_axis import number_text
 from opslib.charts.timeseries import Marker, timeseries
 from opslib.checks import incident_series
 from opslib.checks.wording import counted, listed, local
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from opslib.run import Fact
     from opslib.runbooks.starting_point import StartingPoint
 
+_AT = re.compile(r" \(\d\d/\d\d/\d\d [\d:]+\)| at \w+day \d\d \w+, \d{4} [\d:]+ UTC")
+_PLACE, _POINT = re.compile(r"arn:aws\S*:alarm:"), re.compile(r"\d+\.\d+(?:E-?\d+)?")
 TITLES = {
     "components": "Which components are off", "evidence": "The telling measurement", "changes": "What changed", "errors": "What the logs say",
     "alarms": "Alarms",
@@ -166,11 +170,17 @@ def rang(story: Story, fact: Fact) -> Result:
     shown = pd.DataFrame({
         f"at ({story.run.environment.timezone})": [f"{story.incident.local(at):%H:%M}" for at in found["at"]],
         "alarm": found["name"], "from": found["before"], "to": found["after"],
-        "reason": [str(reason).split(" (minimum")[0] for reason in found["reason"]],
+        "reason": [_why(str(reason)) for reason in found["reason"]],
     })  # fmt: skip
     return Result(
         "alarms", title, Verdict.WARN, f"{counted(len(names), 'alarm')} rang: {', '.join(names)}.", table=shown
     )
+
+
+def _why(reason: str) -> str:
+    """Return CloudWatch's reason without what the table says already: whose account it is, and when; and figures that can be read."""
+    plain = _PLACE.sub("", _AT.sub("", reason.split(" (minimum")[0])).removeprefix("Threshold Crossed: ")
+    return _POINT.sub(lambda found: number_text(float(found[0])), plain)
 
 
 def trace(point: StartingPoint) -> tuple[Next, ...]:

@@ -60,7 +60,7 @@ def _ordered(all_cells: list[Cell]) -> list[Cell]:
     verdict = _taken(rest, lambda cell: "verdict" in tags(cell))
     intro = _taken(rest, lambda cell: cell["cell_type"] == "markdown" and cell["source"].startswith("# "))
     about = [_as(cell, "about", cell["source"].partition("\n")[2].strip()) for cell in intro]
-    return [*banner, *(_as(cell, "hoisted", cell["source"]) for cell in verdict), *about, *rest]
+    return [*banner, *(_as(_answer_first(cell), "hoisted", cell["source"]) for cell in verdict), *about, *rest]
 
 
 def _taken(rest: list[Cell], wanted: Any) -> list[Cell]:
@@ -68,6 +68,18 @@ def _taken(rest: list[Cell], wanted: Any) -> list[Cell]:
     if found is not None:
         rest[:] = [cell for cell in rest if cell is not found]
     return [] if found is None else [found]
+
+
+def _answer_first(cell: Cell) -> Cell:
+    """Return the cell with what it printed on the way, line by line, folded under its answer."""
+    printed = [one for one in cell["outputs"] if one["output_type"] == "stream" and one["name"] == "stdout"]
+    others = [one for one in cell["outputs"] if one not in printed]
+    if not printed or not others:  # without an answer, what was printed is all there is
+        return cell
+    lines = escape("".join("".join(one["text"]) for one in printed))
+    told = f'<details class="fold"><summary>how it went</summary><pre>{lines}</pre></details>'
+    folded = {"output_type": "display_data", "metadata": {}, "data": {"text/html": told}}
+    return {**cell, "outputs": [*others, folded]}
 
 
 def _as(cell: Cell, part: str, source: str) -> Cell:

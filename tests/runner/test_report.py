@@ -140,6 +140,18 @@ def test_an_unfinished_run_says_so_first(record: Path) -> None:
     assert words.index("THIS RUN DID NOT FINISH") < words.index("did not run") and "<b>x</b> costs $1 and $2" in words
 
 
+def test_what_a_change_printed_on_its_way_is_folded_under_its_answer(record: Path) -> None:
+    steps = [{"output_type": "stream", "name": "stdout", "text": f"step {number} of 2: <b>\n"} for number in (1, 2)]
+    cell = code("answer", "verdict")
+    cell["outputs"] = [steps[0], steps[1], output("text/html", "<p>done and seen</p>")]
+    text = drawn(record, markdown("# T"), cell)
+    told = text.partition("how it went")[2].partition("</details>")[0]
+    assert text.index("done and seen") < text.index("how it went") and told.count("<pre>") == 1
+    assert "step 1 of 2: &lt;b&gt;\nstep 2 of 2" in told
+    cell["outputs"] = steps  # it was ended in the middle: what it printed is all that is known
+    assert "how it went" not in drawn(record, markdown("# T"), cell) and "step 2 of 2" in drawn(record, markdown("# T"), cell)  # fmt: skip
+
+
 def test_data_uris_cannot_be_swapped() -> None:
     text = '<img src="data:image/png;base64,000000000000"> data:image/png;base64,000000000001'
     assert harmless(text) == text
