@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from opslib import config
+from opslib.alerting.report_alarms import report_alarms
 from opslib.scheduling.due import SETTLED
+from opslib.scheduling.memory import Memory, remember
 from tests.scheduling.conftest import Scheduled, window_of
 
 LOOKS = 'name = "looks"\nnotebook = "2-try/looks"\ncron = "*/30 * * * *"\nwindow = "2h"\n'
 JOBS = 'name = "jobs"\nnotebook = "2-investigate/failed-jobs"\ncron = "5 * * * *"\nwindow = "3h"\n'
+FIRST = datetime(2026, 11, 1, tzinfo=UTC)  # 09:00 in Japan: the last time before the sandbox's of what comes monthly
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -92,3 +96,30 @@ def test_the_list_and_the_crontab_line(scheduled: Scheduled) -> None:
     assert "leave out -p" in refused.communicate(timeout=60)[1] and refused.returncode == 3
     scheduled.write()
     assert scheduled.due() == (0, "nothing is scheduled in sandbox: add a [[schedule]] to opslib.toml\n", [])
+
+
+def test_a_report_that_comes_too_seldom_for_an_alarm_to_miss_it(scheduled: Scheduled) -> None:
+    """Whoever asks what is due says whether it is overdue; that nobody asks is told, too."""
+    scheduled.write(LOOKS.replace('"looks"', '"monthly"').replace("*/30 * * * *", "0 9 1 * *"))
+    environment, alarms = config.load("sandbox"), scheduled.sandbox.client("cloudwatch")
+    (alarm,) = report_alarms(environment, config.schedules(environment))
+    alarms.put_metric_alarm(**{**alarm.properties, "AlarmActions": [], "OKActions": []})
+
+    def state(after: str) -> str:
+        scheduled.sandbox.advance(after)
+        return str(alarms.describe_alarms(AlarmNames=[alarm.name])["MetricAlarms"][0]["StateValue"])
+
+    assert state("5m") == "ALARM"  # nobody has ever asked
+    for covered, value, told in (("2026-09-20", 1.0, "ALARM"), ("2026-11-04", 0.0, "OK")):
+        every_try_failed = Memory(datetime.fromisoformat(f"{covered}T00:00:00+00:00"), FIRST, tries=9, told=True)
+        remember(environment, "monthly", every_try_failed)
+        now = datetime.fromisoformat(scheduled.sandbox.advance(0))
+        assert scheduled.due()[1] == "nothing is due\n"
+        asked = {
+            "Namespace": "Ops/Reports",
+            "MetricName": "Overdue",
+            "Dimensions": alarm.properties["Dimensions"],
+            "Period": 60,
+        }
+        found = alarms.get_metric_statistics(**asked, StartTime=now - timedelta(minutes=1), EndTime=now + timedelta(minutes=2), Statistics=["Maximum"])  # fmt: skip
+        assert [one["Maximum"] for one in found["Datapoints"]] == [value] and state("70m") == told
