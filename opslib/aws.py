@@ -83,18 +83,17 @@ def _core(environment: Environment) -> Any:
     import botocore.session
 
     core = botocore.session.Session(profile=environment.profile or None)
-    for variable, value in {
-        "config_file": environment.aws_config_file,
-        "credentials_file": environment.aws_credentials_file,
-    }.items():
+    files = {"config_file": environment.aws_config_file, "credentials_file": environment.aws_credentials_file}
+    for variable, value in files.items():
         if value:
             core.set_config_variable(variable, value)
-    core.register_component("data_loader", _models(core.get_config_variable("data_path")))
+    core.register_component("data_loader", models(core.get_config_variable("data_path")))
     return core
 
 
 @lru_cache(maxsize=2)
-def _models(path: str | None) -> Any:
+def models(path: str | None) -> Any:
+    """Return what reads the models of services, one for all sessions of this process."""
     from botocore.loaders import create_loader
 
     return create_loader(path)

@@ -85,7 +85,7 @@ def policy(name: str, env: str) -> None:
 @click.option("--cell-timeout", "cell_seconds", default=300, show_default=True, help="Seconds for one cell.")
 @click.option("--lock", is_flag=True, help="Exit with 75 when this runbook already runs in this environment.")
 def run(notebooks: tuple[str, ...], given: tuple[str, ...], due: bool, each: str, env: str, **limits: Any) -> None:
-    """Run runbooks headless and keep their records; several run at once, as many as there are cores.
+    """Run runbooks headless and keep their records; several run at once, two a core.
 
     Exit code: 1 a verdict is critical, else 2 a check is blind, else 0; 3 no report, 75 locked. Of several runs the
     worst: 3, 75, 1, 2, 0.

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -166,12 +167,18 @@ def _record_folder() -> tuple[Path | None, str]:
     return Path.cwd(), str(state.get("mode", "interactive"))
 
 
-def _started(run: Run) -> dict[str, Any]:
+@lru_cache(maxsize=1)
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of what a record owes its numbers to; their metadata is read once."""
     import platform
     from importlib.metadata import version
 
-    shown = {"start": run.window.start, "end": run.window.end} if run.window else {}
     named = {name: version(name) for name in ("opslib", "boto3", "pandas", "matplotlib", "psycopg")}
+    return {"python": platform.python_version(), **named}
+
+
+def _started(run: Run) -> dict[str, Any]:
+    shown = {"start": run.window.start, "end": run.window.end} if run.window else {}
     return {
         "event": "start",
         "environment": {
@@ -186,7 +193,7 @@ def _started(run: Run) -> dict[str, Any]:
         ),
         "now": run.now.isoformat(),
         "window": {name: moment.isoformat() for name, moment in shown.items()} | {"zone": run.environment.timezone},
-        "versions": {"python": platform.python_version(), **named},
+        "versions": versions(),
     }
 
 

@@ -20,6 +20,9 @@ from opslib.runner.kernel import IpcKernelManager
 
 FORK = get_context("fork")
 _WARM = ("opslib.charts", "opslib.checks", "opslib.runbooks", "opslib.sources")
+_ASKED = (
+    "acm", "amplify", "cloudfront", "cloudwatch", "ecs", "elasticache", "elbv2", "events", "lambda", "logs", "pi", "rds", "route53", "sns", "sts",
+)  # fmt: skip
 _HEAVY = (
     "IPython.core.completer", "IPython.core.debugger", "IPython.core.oinspect", "IPython.extensions.storemagic", "boto3.session",
     "botocore.signers", "ipykernel.debugger", "ipykernel.kernelapp", "matplotlib.backends.backend_svg", "matplotlib.figure", "nbconvert",
@@ -90,19 +93,36 @@ def warm() -> None:
         for module in pkgutil.iter_modules(package.__path__, f"{name}."):
             importlib.import_module(module.name)
     _use_once()
+    _read_once()
     gc.freeze()  # a collection in a child would copy every page of what is imported here
 
 
 def _use_once() -> None:
     """Draw a chart and make a page: the first ones find the fonts and compile the templates."""
     import nbformat
+    import pandas as pd
 
-    from opslib.charts import drawing
+    from opslib.charts.timeseries import timeseries
     from opslib.runner import report
 
-    drawing.draw("", lambda axes, narrow: axes.plot([0, 1], [0, 1], label="0"), height=1.5)
+    times = pd.date_range("2026-01-01", periods=9, freq="h", tz="UTC")
+    timeseries(pd.DataFrame({"p99": 1.0, "件数": 2.0}, index=times), title="", unit="s")
     cells = [nbformat.v4.new_markdown_cell("# 1"), nbformat.v4.new_code_cell("1", outputs=[nbformat.v4.new_output("stream", text="1")])]  # fmt: skip
     report.exporter().from_notebook_node(nbformat.v4.new_notebook(cells=cells), resources={"opslib": {}})
+
+
+def _read_once() -> None:
+    """Read the models of the services that most runbooks ask, and which versions and which commit this is."""
+    from opslib import aws, run
+    from opslib.runner import summary
+
+    models = aws.models(None)
+    for name in ("endpoints", "partitions", "sdk-default-configuration", "_retry"):
+        models.load_data(name)
+    for service in _ASKED:
+        for kind in ("service-2", "endpoint-rule-set-1"):
+            models.load_service_model(service, kind, api_version=None)  # as botocore asks: what it keeps goes by that
+    run.versions(), summary.commit()
 
 
 def unhandled() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,7 @@ class Job:
         forked: bool = False,
     ) -> tuple[Path, dict[str, Any]]:
         """Run it and return its record and summary; with `forked` in a kernel of this process's image."""
-        with _alone(f"{self.environment}-{self.runbook.replace('/', '-')}") if lock else _anyhow():
+        with _alone(f"{self.environment}-{self.runbook.replace('/', '-')}") if lock else nullcontext():
             folder = self._begin()
             try:
                 return run_in(folder, self.notebook, cell_seconds, run_seconds, forked=forked)
@@ -150,7 +151,8 @@ def run_in(
     """Run a notebook in the folder of a run that has begun, and finish its record."""
 
     def save(so_far: runbooks.Notebook) -> None:
-        files.write(folder / records.NOTEBOOK, runbooks.text_of(cleaning.clean_notebook(so_far)))
+        """Keep what ran even if this process is killed; the form for people to read is made once, at the end."""
+        files.write(folder / records.NOTEBOOK, json.dumps(cleaning.clean_notebook(so_far), ensure_ascii=False))
 
     execution = Execution(
         notebook, folder, cell_seconds, run_seconds, save=save, say=_Progress(folder.name), forked=forked
@@ -208,11 +210,6 @@ def _alone(name: str) -> Iterator[None]:
         except BlockingIOError:
             raise Locked(f"another run of {name} is under way", why=f"it holds {folder / name}", fix="wait") from None
         yield
-
-
-@contextmanager
-def _anyhow() -> Iterator[None]:
-    yield
 
 
 def _alive(pid: int) -> bool:
