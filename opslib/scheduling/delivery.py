@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from opslib import aws
+from opslib import aws, files
 from opslib.alerting.messages import REPORT
 from opslib.alerting.report_alarms import NAMESPACE, SUCCESS
 from opslib.errors import RecordError, SourceError
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from opslib.scheduling.due import Due
     from opslib.scheduling.memory import Memory
 
+_FOLDER = "opslib/reports"  # of report_bucket
 LINK = timedelta(days=7)  # S3 signs for no longer
 _SESSION = "or when the session that signed it ends, if that is sooner: how long it lasts is not known here"
 _TYPES = {".html": "text/html; charset=utf-8", ".json": "application/json", ".ipynb": "application/x-ipynb+json"}
@@ -71,11 +72,43 @@ def measure(environment: Environment, name: str, report: str, value: float) -> N
     aws.ask(environment, "cloudwatch", "put_metric_data", Namespace=NAMESPACE, MetricData=[point])
 
 
+def kept_as(one: Scheduled, record: Path) -> dict[str, Any]:
+    """Return where a delivered record lies and what is in it, for Memory; nothing when it does not go to `report_bucket`."""
+    lies = {"record": _path(record), "files": _names(record)}
+    return lies if "s3" in one.schedule.deliver else {"record": "", "files": ()}
+
+
+def bring(environment: Environment, memory: Memory) -> None:
+    """Bring the last record here where another machine made it (s3:GetObject): a run says what changed since. Raises OpsError."""
+    folder = records.reports() / memory.record
+    if not memory.record or folder.exists() or ".." in f"{memory.record} {memory.files}":
+        return
+    aside = records.reports() / ".partial" / f"{folder.name}.brought"
+    try:
+        for name in memory.files:
+            found = aws.ask(environment, "s3", "get_object", Bucket=environment.report_bucket, Key=f"{_FOLDER}/{memory.record}/{name}")  # fmt: skip
+            files.make_private((aside / name).parent, below=records.reports())
+            (aside / name).write_bytes(found["Body"].read())
+        files.make_private(folder.parent, below=records.reports())
+        aside.replace(folder)
+    except OSError as error:
+        raise files.cannot_write(folder, error) from None
+    finally:
+        records.discard(aside)
+
+
+def _path(record: Path) -> str:
+    return record.relative_to(records.reports()).as_posix()
+
+
+def _names(record: Path) -> tuple[str, ...]:
+    return tuple(file.relative_to(record).as_posix() for file in sorted(record.rglob("*")) if file.is_file())
+
+
 def _kept(environment: Environment, record: Path) -> tuple[str, str]:
     """Put the record into `report_bucket` (s3:PutObject), its page last, and return the link to it and its words."""
-    folder = f"opslib/reports/{record.relative_to(records.reports()).as_posix()}"
-    names = [file.relative_to(record).as_posix() for file in sorted(record.rglob("*")) if file.is_file()]
-    for name in sorted(names, key=lambda name: name == records.PAGE):
+    folder = f"{_FOLDER}/{_path(record)}"
+    for name in sorted(_names(record), key=lambda name: name == records.PAGE):
         try:
             body = (record / name).read_bytes()
         except OSError as error:

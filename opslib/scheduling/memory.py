@@ -30,6 +30,10 @@ class Memory:
     findings: dict[str, str] = field(default_factory=dict)  # of the last good run: key, text
     unseen: datetime | None = None  # from here up to `covered` not all was seen
     looks: int = 0  # what becomes of that: opslib.scheduling.due
+    record: str = (
+        ""  # of the last good run, below the folder of reports, as it lies in `report_bucket`; empty: it does not
+    )
+    files: tuple[str, ...] = ()  # of that record
 
     def as_json(self) -> dict[str, Any]:
         """Return what is kept."""
@@ -64,10 +68,10 @@ def remember(environment: Environment, name: str, memory: Memory) -> None:
 
 
 def _read(kept: dict[str, Any]) -> Memory:
-    kept = {"unseen": None, "looks": 0, **kept}  # those of before had neither
+    kept = {"unseen": None, "looks": 0, "record": "", "files": (), **kept}  # those of before had none of them
     times = {name: datetime.fromisoformat(kept[name]) if kept[name] else None for name in _TIMES}
     findings = {str(key): str(text) for key, text in kept["findings"].items()}
-    return Memory(**times, tries=int(kept["tries"]), told=bool(kept["told"]), why=str(kept["why"]), findings=findings, looks=int(kept["looks"]))  # fmt: skip
+    return Memory(**times, tries=int(kept["tries"]), told=bool(kept["told"]), why=str(kept["why"]), findings=findings, looks=int(kept["looks"]), record=str(kept["record"]), files=tuple(map(str, kept["files"])))  # fmt: skip
 
 
 def _file(environment: Environment, name: str) -> Path:

@@ -146,7 +146,8 @@ def _tried(environment: Environment, one: Scheduled, found: Due, memory: Memory)
         outcome, told = _once(environment, one, found, memory)
         if outcome.exit_code != NO_REPORT:
             blind = telling.is_blind(outcome.summary)
-            remember(environment, name, replace(looked(memory, found, blind=blind), findings=told))
+            lies = delivery.kept_as(one, outcome.record) if outcome.record else {}
+            remember(environment, name, replace(looked(memory, found, blind=blind), findings=told, **lies))
             return outcome
         if _was_ended(outcome) or number > one.schedule.retries or not _paused(environment, one, found, number):
             break
@@ -183,6 +184,7 @@ def _once(environment: Environment, one: Scheduled, found: Due, memory: Memory) 
     """Run and deliver; a report that reached nobody is none."""
     name, limit = one.schedule.name, one.schedule.timeout_s
     outcome = Outcome(name, NO_REPORT)
+    _bring_last(environment, name, memory)
     try:
         record, summary = headless.Job.of(one.runbook, _given(one, found), env=environment.name, scheduled=found.about(name)).run(cell_seconds=limit, run_seconds=limit)  # fmt: skip
         outcome = Outcome(name, int(summary["exit_code"]), record, summary)
@@ -191,6 +193,13 @@ def _once(environment: Environment, one: Scheduled, found: Due, memory: Memory) 
         said = f"it was made and not delivered: {error.text()}" if outcome.record else error.text()
         return replace(outcome, exit_code=NO_REPORT, error=said), {}
     return outcome, told
+
+
+def _bring_last(environment: Environment, name: str, memory: Memory) -> None:
+    try:
+        delivery.bring(environment, memory)
+    except OpsError as error:  # the report says less, and comes
+        sys.stderr.write(f"{name}: the last record could not be brought here: {error.text()}\n")
 
 
 def _given(one: Scheduled, found: Due) -> dict[str, Any]:

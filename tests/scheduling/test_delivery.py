@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,6 +21,7 @@ from opslib import aws, config, policies
 from opslib.alerting import notifier
 from opslib.alerting.messages import parse
 from opslib.errors import SourceError
+from opslib.runner import records
 from opslib.scheduling import delivery
 from tests.alerting import slack_drawing
 from tests.alerting.alert_path import AlertPath
@@ -29,7 +31,7 @@ from tests.checks.planted_attacks import ATTACKS, Attack, login
 from tests.scheduling.conftest import Scheduled, window_of
 
 LOOKS = 'name = "looks"\nnotebook = "2-try/looks"\ncron = "*/30 * * * *"\nwindow = "2h"\nretries = 0\n'
-DAILY = 'name = "morning"\nnotebook = "1-monitor/daily-health"\ncron = "30 8 * * *"\ndeliver = ["slack", "s3"]\n'
+DAILY = 'name = "morning"\nnotebook = "1-monitor/daily-health"\ncron = "*/30 * * * *"\ndeliver = ["slack", "s3"]\n'
 SUSPICIOUS = 'name = "suspicious"\nnotebook = "1-monitor/suspicious-operations"\ncron = "*/15 * * * *"\nwindow = "15m"\nparameters = { detections = "cheap" }\nquiet = true\n'
 SHOTS = Path(__file__).parents[2] / ".ci" / "screenshots"
 
@@ -227,19 +229,25 @@ def test_the_dead_mans_alarm(scheduled: Scheduled, path: AlertPath) -> None:
     assert not path.is_on("slack", name)
 
 
-@pytest.mark.parametrize("width", [760, 390])
-def test_the_morning_report_as_slack_shows_it(scheduled: Scheduled, path: AlertPath, width: int, page: Any) -> None:
+def test_the_morning_report_as_slack_shows_it_and_the_next_one_of_another_machine(scheduled: Scheduled, path: AlertPath, page: Any) -> None:  # fmt: skip
     scheduled.write(DAILY)
     code, said, (summary,) = scheduled.due()
     assert code == summary["exit_code"] and summary["status"] == "finished", said
     scheduled.sandbox.advance(0)
-    page.set_viewport_size({"width": width, "height": 900})
-    page.set_content(slack_drawing.page(path.taken("slack", "morning"), app="ops reports"))
     SHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=str(SHOTS / f"slack-report-{width}.png"), full_page=True)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    first = page.locator(".m").first.inner_text()
-    assert summary["results"][0]["sentence"][:60] in first and "morning (daily-health)" in first
+    for width in (760, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.set_content(slack_drawing.page(path.taken("slack", "morning"), app="ops reports"))
+        page.screenshot(path=str(SHOTS / f"slack-report-{width}.png"), full_page=True)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        first = page.locator(".m").first.inner_text()
+        assert summary["results"][0]["sentence"][:60] in first and "morning (daily-health)" in first
+    assert summary["results"][0]["facts"]["since the last run · 前回から"] == "first run · 初回"
+    shutil.rmtree(records.reports())
+    scheduled.sandbox.advance("30m")
+    _, said, (brought, after) = scheduled.due()
+    assert [name for name in after["results"][0]["facts"] if name.startswith("since the run of ")], said
+    assert brought == summary and (records.find(summary["run_id"]) / records.PAGE).is_file()
 
 
 HOSTILE = {"verdict": "oops", "key": 7, "title": ["x"], "says": {"a": 1}, "facts": [1], "links": {"x": "javascript:alert(1)", "y": "https://ok.example/a|b>", "z": 5}, "command": None}  # fmt: skip

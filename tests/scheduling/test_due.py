@@ -134,6 +134,8 @@ def test_one_machine_remembers_in_a_file(alone: config.Environment, tmp_path: Pa
         {"daily:worker": "worker: queue grows · 遅延"},
         NOW - timedelta(days=1),
         2,
+        "prod/2026/11/06/x",
+        ("summary.json",),
     )
     remember(alone, "morning", kept)
     assert recalled(alone, "morning") == kept
