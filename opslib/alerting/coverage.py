@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from opslib import frames
 from opslib.alerting import alarms as wanted
+from opslib.alerting import coverage_events
 from opslib.alerting import coverage_parts as parts
 from opslib.alerting.coverage_parts import Cover
 from opslib.checks.wording import counted, listed, took
 from opslib.errors import ParameterError, WindowError
 from opslib.result import Finding, Next, Result, Sight, Source, Verdict
-from opslib.sources import alarms, inventory
+from opslib.sources import alarms, inventory, messaging
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +33,7 @@ def gaps(run: Run, *, flapping: int = 4) -> Result:
     """Say what has no alarm and which alarms are of no use; 30 days of history, as long as CloudWatch keeps it.
 
     An alarm flaps that goes on `flapping` times within 24 hours, and is stuck when it was in ALARM or without data for
-    a day. Critical: there is no alarm, or a critical one tells nobody. Parts: things, useless, firings, restless, quiet.
+    a day. Critical: there is no alarm, or a critical one tells nobody. Parts: things, events, useless, firings, restless, quiet.
     Raises WindowError for a longer window, ParameterError for fewer than 2 times.
     """
     window = run.window_or("30d")
@@ -44,6 +45,7 @@ def gaps(run: Run, *, flapping: int = 4) -> Result:
     facts = run.facts(
         deadline_s=2 * run.deadline, alarms=partial(alarms.alarms, env), alarm_history=partial(alarms.history, env, window=window),
         template=partial(template, env), log_groups=partial(inventory.log_groups, env),
+        event_rules=partial(messaging.event_rules, env, about=coverage_events.SOURCES), template_rules=partial(coverage_events.template, env),
         **{kind: partial(ask, env) for kind, ask in inventory.KINDS.items()},
     )  # fmt: skip
     if (there := facts["alarms"].frame) is None:
@@ -84,7 +86,7 @@ def _told(cover: Cover) -> Result:
     calm = f"All that opslib.toml names has an alarm, {counted(every, 'alarm')} tell somebody, none flaps or is stuck"
     quiet = int(found["quiet"].sum())
     tiles = {
-        "alarms": str(every), "things without": str(len(bare) + len(cover.strange)), "rows of the template missing": str(len(missing)), "tell nobody": str(len(silent)),
+        "alarms": str(every), "things without": str(len(bare) + len(cover.strange)), "rows of the template missing": str(len(missing)), "event rules amiss": str(len(cover.amiss)) if cover.told_rules else "–", "tell nobody": str(len(silent)),
         "flap": str(len(restless)) if cover.told_history else "–", "stuck for a day": str(len(stuck)), "never on": str(quiet) if cover.told_history else "–",
     }  # fmt: skip
     beside = f" Not named there, and without one: {listed(cover.strange, 3)}." if cover.strange and not said else ""
@@ -94,7 +96,7 @@ def _told(cover: Cover) -> Result:
     return Result(
         NAME, TITLE, verdict, f"{'; '.join(said) or calm}.{beside}{rest}", Sight.PARTIAL if unseen else Sight.COMPLETE, listed(unseen, 5), tiles,
         sources=_sources(cover), next=steps, data=("data/alarms.csv", "data/alarms_judged.csv", "data/template.csv") if cover.run.folder else (),
-        parts=(parts.things(cover), parts.useless(cover, edited, lacking), parts.firings(cover), parts.restless(cover), parts.quiet(cover)),
+        parts=(parts.things(cover), coverage_events.events(cover.facts["template_rules"], cover.facts["event_rules"]), parts.useless(cover, edited, lacking), parts.firings(cover), parts.restless(cover), parts.quiet(cover)),
         findings=tuple(_findings(cover, edited)),
     )  # fmt: skip
 
@@ -113,6 +115,7 @@ def _clauses(cover: Cover) -> list[str]:
     said += [f"without an alarm: {listed(list(cover.bare), 3)}"] if cover.bare else []
     said += [f"{len(cover.missing)} of {len(cover.template)} rows of the template are missing: {listed(cover.missing, 3)}"] if cover.missing else []  # fmt: skip
     said += [f"no metric filter counts {listed(cover.uncounted, 2)}"] if cover.uncounted else []
+    said += [f"{counted(len(cover.amiss), 'rule')} for events {'is' if len(cover.amiss) == 1 else 'are'} not as the template has {'it' if len(cover.amiss) == 1 else 'them'}: {listed([f'{name} ({why})' for (name, _), why in cover.amiss.items()], 3)}"] if cover.amiss else []  # fmt: skip
     said += of((f"{one.name} ({one.busiest} times in 24 h)" for one in cover.flaps.itertuples()), "flaps", "flap")
     stuck = found[found["stuck"]]
     said += of(stuck.loc[stuck["state"] == "ALARM", "name"], "is on for a day or longer", "are on for a day or longer")
@@ -128,6 +131,7 @@ def _findings(cover: Cover, edited: list[str]) -> list[Finding]:
     rows = [("bare", name, f"{name} has no alarm") for name in cover.bare]
     rows += [("missing", name, f"the template's alarm {name} is missing") for name in cover.missing]
     rows += [("uncounted", name, f"no metric filter with an alarm counts the lines of {name}") for name in cover.uncounted]  # fmt: skip
+    rows += [("rule", f"{name}:{region}", f"the rule {name} for events in {region}: {why}") for (name, region), why in cover.amiss.items()]  # fmt: skip
     rows += [("silent", name, f"alarm {name} tells nobody") for name in found.loc[~found["tells"], "name"]]
     rows += [("flaps", name, f"alarm {name} flaps") for name in cover.flaps["name"]]
     rows += [("stuck", name, f"alarm {name} is stuck") for name in found.loc[found["stuck"], "name"]]
@@ -149,5 +153,6 @@ def _sources(cover: Cover) -> tuple[Source, ...]:
     note = "CloudWatch keeps the history of alarms for 30 days"
     return (
         Source("CloudWatch DescribeAlarms, DescribeAlarmHistory", account, region, cover.window.text(), note=note),
+        Source("EventBridge ListRules, ListTargetsByRule", account, f"{region}, {wanted.GLOBAL}"),
         Source(f"the lists of {kinds}", account, region, note=f"of {region}; CloudFront and Route 53 of {inventory.EDGE}"),
     )  # fmt: skip

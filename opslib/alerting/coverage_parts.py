@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from opslib.alerting import coverage_events
 from opslib.checks import over_time
 from opslib.checks.request_story import shortened
 from opslib.checks.wording import counted, listed, took
@@ -88,6 +89,17 @@ class Cover:
     def told_history(self) -> bool:
         """Tell whether the history of the alarms could be seen."""
         return self.facts["alarm_history"].frame is not None
+
+    @property
+    def told_rules(self) -> bool:
+        """Tell whether the rules for events could be seen."""
+        return self.facts["event_rules"].frame is not None
+
+    @cached_property
+    def amiss(self) -> dict[tuple[str, str], str]:
+        """Return what is wrong with rules for events of the templates, by name and region."""
+        rules, there = coverage_events.seen(self.facts["template_rules"], self.facts["event_rules"]), self.facts["event_rules"].frame  # fmt: skip
+        return {} if rules is None or there is None else coverage_events.amiss(rules, there)
 
     @cached_property
     def unseen(self) -> set[str]:

@@ -22,11 +22,12 @@ from opslib.sandbox.state_files import ACCOUNT
 HISTORY_SECONDS = 26 * 3600  # the hours of which the life knows every minute
 CREATED = 1_782_864_000  # 2026-07-01, when the shop's alarms were made
 METRIC, COMPOSITE, FILTER = "AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm", "AWS::Logs::MetricFilter"
+RULE = "AWS::Events::Rule"
 Told = tuple[str, str, Change]  # name, kind, what happened
 
 
 class ShopAlarms:
-    """Puts the alarms and metric filters of a shop in, with what they have lived through."""
+    """Puts the alarms, metric filters and rules for events of a shop in, with what they have lived through."""
 
     def __init__(self, services: Services) -> None:
         self._services, self._watch = services, AlarmWatch(services)
@@ -48,6 +49,9 @@ class ShopAlarms:
             made.setdefault(region, []).append(alarm)
         for region, alarms in made.items():
             self._put(region, alarms, history[region])
+        for row in configured(RULE):
+            with self._scope(ACCOUNT, row["region"]):
+                _keep_rule(row["properties"])
 
     def _past(self, alarm: dict[str, Any], region: str, now: int) -> Iterator[Told]:
         """Let an alarm live through the life's hours, and yield how it changed."""
@@ -114,6 +118,26 @@ class ShopAlarms:
                 given["LogGroupName"], name
             ] = kept
         return kept
+
+
+def _keep_rule(given: dict[str, Any]) -> None:
+    """Put in a rule for events, without the queue that its targets have in a stack."""
+    events: Any = importlib.import_module("ministack.services.eventbridge")
+    key = events._rule_key(given["Name"], "default")
+    told = {"State": given["State"], "EventPattern": json.dumps(given["EventPattern"]), "CreationTime": CREATED}
+    more = dict.fromkeys(("Description", "ScheduleExpression", "RoleArn"), "")
+    events._rules[key] = {"Name": given["Name"], "Arn": events._rule_arn(given["Name"], "default"), "EventBusName": "default", **more, **told}  # fmt: skip
+    events._targets[key] = given["Targets"]
+
+
+def rule_takes_place(name: str, given: dict[str, Any]) -> None:
+    """Let a rule that a stack has made take the place of the life's own for the same events."""
+    events: Any = importlib.import_module("ministack.services.eventbridge")
+    for key, rule in list(events._rules.items()):
+        alike = json.loads(rule.get("EventPattern") or "{}") == given.get("EventPattern")
+        if alike and rule.get("CreationTime") == CREATED and rule["Name"] != name:
+            events._rules.pop(key)
+            events._targets.pop(key, None)
 
 
 def configured(kind: str) -> list[dict[str, Any]]:

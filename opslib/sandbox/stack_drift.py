@@ -7,9 +7,8 @@ from typing import Any
 
 from opslib.sandbox import alarm_store
 from opslib.sandbox.alarm_records import ACTIONS
-from opslib.sandbox.shop_alarms import COMPOSITE, METRIC
+from opslib.sandbox.shop_alarms import COMPOSITE, METRIC, RULE
 
-RULE = "AWS::Events::Rule"
 _SHARED = {"ActionsEnabled", "AlarmDescription", "AlarmName", *ACTIONS}
 _METRIC = {
     "ComparisonOperator", "DatapointsToAlarm", "Dimensions", "EvaluationPeriods", "ExtendedStatistic", "MetricName", "Metrics", "Namespace", "Period",

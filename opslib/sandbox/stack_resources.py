@@ -7,7 +7,7 @@ from typing import Any
 from opslib.sandbox import alarm_store, metric_filters, stack_log_groups
 from opslib.sandbox.service_errors import ServiceError
 from opslib.sandbox.services import HOME, Services
-from opslib.sandbox.shop_alarms import COMPOSITE, CREATED, FILTER, METRIC
+from opslib.sandbox.shop_alarms import COMPOSITE, CREATED, FILTER, METRIC, RULE, rule_takes_place
 from opslib.sandbox.stack_drift import StackDrift
 from opslib.sandbox.stack_log_groups import AndMore
 
@@ -18,7 +18,7 @@ _NUMBERS = ("Period", "EvaluationPeriods", "DatapointsToAlarm", "ActionsSuppress
 # other change is made in place. Without these a change set would say "Conditionally" of every change.
 REPLACING = {
     METRIC: ("AlarmName",), COMPOSITE: ("AlarmName",), FILTER: ("FilterName", "LogGroupName"),
-    stack_log_groups.GROUP: ("LogGroupName",), "AWS::Events::Rule": ("Name", "EventBusName"), "AWS::SNS::TopicPolicy": (),
+    stack_log_groups.GROUP: ("LogGroupName",), RULE: ("Name", "EventBusName"), "AWS::SNS::TopicPolicy": (),
     "AWS::SQS::QueuePolicy": (), "AWS::SNS::Subscription": ("Endpoint", "Protocol", "TopicArn"),
     "AWS::Lambda::EventInvokeConfig": ("FunctionName", "Qualifier"), "AWS::KMS::Key": (),
     SCHEDULE: ("Name",), "AWS::Lambda::Permission": (
@@ -43,7 +43,12 @@ def install(services: Services) -> None:
     provisioners._physical_name = _named_by_region(provisioners)
     stack_log_groups.StackLogGroups(services, provisioners).install()
     StackDrift().install()
-    for kind, add in (("AWS::SNS::Topic", _attributes), ("AWS::Lambda::Function", _concurrency), (SCHEDULE, _schedule)):
+    for kind, add in (
+        ("AWS::SNS::Topic", _attributes),
+        ("AWS::Lambda::Function", _concurrency),
+        (SCHEDULE, _schedule),
+        (RULE, rule_takes_place),
+    ):
         handler = provisioners._RESOURCE_HANDLERS[kind]
         for name, place in (("create", 1), ("update", 2)):
             handler[name] = AndMore(handler[name], place, add)

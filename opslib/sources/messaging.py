@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from opslib import aws, frames
 from opslib.errors import OpsError
 from opslib.sources import regions
+from opslib.sources.inventory import EDGE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +24,7 @@ SUBSCRIPTIONS = {"region": "str", "topic": "str", "protocol": "str", "endpoint":
 QUEUES = {"region": "str", "queue": "str", "url": "str", "waiting": "int64"}
 FUNCTIONS = {"region": "str", "function": "str", "state": "str", "code": "str", "secret": "str", "invokers": "str", "updated": "time"}  # fmt: skip
 RULES = {"region": "str", "rule": "str", "state": "str", "schedule": "str", "targets": "int64"}
+EVENT_RULES = {"region": "str", "rule": "str", "state": "str", "pattern": "str", "targets": "str"}
 SECRETS = {"region": "str", "secret": "str", "state": "str", "changed": "time"}
 _ABSENT = ("NotFound", "NonExistentQueue", "QueueDoesNotExist")
 _KEY_ACTIONS = ("kms:Decrypt", "kms:GenerateDataKey")  # without both a service cannot publish to an encrypted topic
@@ -113,6 +115,34 @@ def rules(environment: Environment, places: Sequence[Place]) -> pd.DataFrame:
         yield {"rule": name, "state": told["State"], "schedule": told.get("ScheduleExpression", ""), "targets": len(targets)}  # fmt: skip
 
     return _each(places, ask, RULES)
+
+
+def event_rules(environment: Environment, *, about: Collection[str]) -> pd.DataFrame:
+    """Return the rules for events of these sources in the region and in us-east-1 (events:ListRules, ListTargetsByRule).
+
+    Columns: region, rule, state, pattern (as `canonical` writes it), targets (ARNs, parted by spaces) str; attrs and errors
+    as above.
+    """
+
+    def ask(region: str, _: str) -> Iterator[dict[str, Any]]:
+        for one in aws.pages(environment, "events", "list_rules", "Rules", region=region):
+            pattern = json.loads(one.get("EventPattern") or "{}")
+            if any(source in about for source in pattern.get("source", []) if isinstance(source, str)):
+                targets = aws.pages(environment, "events", "list_targets_by_rule", "Targets", region=region, Rule=one["Name"])  # fmt: skip
+                yield {"rule": one["Name"], "state": one["State"], "pattern": canonical(pattern), "targets": _words(sorted(each["Arn"] for each in targets))}  # fmt: skip
+
+    return _each([(region, "rules") for region in dict.fromkeys((environment.region, EDGE))], ask, EVENT_RULES)
+
+
+def canonical(pattern: Any) -> str:
+    """Return an event pattern as JSON that is the same for all patterns of the same meaning: keys and lists in order."""
+
+    def ordered(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {key: ordered(part[key]) for key in sorted(part)}
+        return sorted(map(ordered, part), key=json.dumps) if isinstance(part, list) else part
+
+    return json.dumps(ordered(pattern), ensure_ascii=False)
 
 
 def secrets(environment: Environment, places: Sequence[Place]) -> pd.DataFrame:

@@ -24,7 +24,7 @@ def environment() -> Environment:
 
 
 def rows(environment: Environment) -> list[dict[str, Any]]:
-    """Return the alarms and metric filters of an environment's templates: region, type and properties.
+    """Return the alarms, metric filters and rules for events of an environment's templates: region, type and properties.
 
     Those that watch the alerting itself are left out: a sandbox starts without topics, functions and queues.
     """
@@ -33,8 +33,12 @@ def rows(environment: Environment) -> list[dict[str, Any]]:
         if name != "alerts-delivery":
             region = re.sub("^alerts-(services|application)?", "", name) or environment.region
             values = {parameter: about["Default"] for parameter, about in made.get("Parameters", {}).items()}
-            for resource in made["Resources"].values():
-                if resource["Type"] in _KINDS and "Fn::GetAtt" not in json.dumps(resource):
+            for logical, resource in made["Resources"].items():
+                if resource["Type"] == "AWS::Events::Rule":
+                    targets = [{key: one[key] for key in one if key != "DeadLetterConfig"} for one in resource["Properties"]["Targets"]]  # fmt: skip
+                    properties = _resolved({**resource["Properties"], "Targets": targets, "Name": f"{name}-{logical}"}, values)  # fmt: skip
+                    found.append({"region": region, "type": resource["Type"], "properties": properties})
+                elif resource["Type"] in _KINDS and "Fn::GetAtt" not in json.dumps(resource):
                     properties = _resolved(resource["Properties"], values)
                     found.append({"region": region, "type": resource["Type"], "properties": properties})
     return found

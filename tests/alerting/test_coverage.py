@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -98,7 +99,7 @@ def test_a_region_that_was_not_seen_has_no_gaps(run: Run, monkeypatch: pytest.Mo
     real = aws.pages
 
     def pages(environment: Any, *asked: Any, region: str = "", **more: Any) -> Iterator[Any]:
-        if asked[0] == "lambda" or (asked[1] == "describe_alarms" and region == "us-east-1"):
+        if asked[0] == "lambda" or (asked[1] in {"describe_alarms", "list_rules"} and region == "us-east-1"):
             raise SourceError(f"{asked[1]} was denied", sight="denied")
         return real(environment, *asked, region=region, **more)
 
@@ -107,6 +108,10 @@ def test_a_region_that_was_not_seen_has_no_gaps(run: Run, monkeypatch: pytest.Mo
     assert result.verdict is Verdict.UNKNOWN and result.sight is Sight.PARTIAL and result.findings == ()
     assert "alarms of us-east-1: describe_alarms was denied" in result.reason
     assert "functions: list_functions was denied" in result.reason
+    assert "rules in us-east-1: list_rules was denied" in result.reason
+    events = result.part("events")
+    assert events.verdict is Verdict.UNKNOWN and events.sight is Sight.PARTIAL and events.table is not None
+    assert set(events.table["region"]) == {"ap-northeast-1"} and not events.table["flagged"].any()
 
 
 @pytest.fixture(scope="module")
@@ -132,12 +137,27 @@ def broken() -> Iterator[Result]:
         _again(cloudwatch, there["sandbox-api-cpu-utilization"], Threshold=99.0)
         cloudwatch.delete_alarms(AlarmNames=["sandbox-shop-db-read-latency", "sandbox-jobs-failed"])
         live.client("sqs").create_queue(QueueName="orders")
+        _break_rules(live.client("events"))
         for _ in range(4):
             for state in ("ALARM", "OK"):
                 live.advance("7m")
                 cloudwatch.set_alarm_state(AlarmName="sandbox-web-cpu-utilization", StateValue=state, StateReason="test")  # fmt: skip
         yield coverage.gaps(start(env="sandbox"))
     aws.forget()
+
+
+def _break_rules(events: Any) -> None:
+    """Switch one off, let one be gone, one match less and one tell somebody else; another name is no gap."""
+    events.disable_rule(Name="alerts-application-BuildFailed")
+    events.remove_targets(Rule="alerts-application-ServiceStuck", Ids=["notify"])
+    events.delete_rule(Name="alerts-application-ServiceStuck")
+    less = {"source": ["aws.rds", "ops.drill"], "detail-type": ["RDS DB Instance Event"], "detail": {"EventCategories": ["failure"]}}  # fmt: skip
+    events.put_rule(Name="alerts-application-DatabaseEvent", EventPattern=json.dumps(less))
+    events.put_targets(Rule="alerts-application-DeploymentFailed", Targets=[{"Id": "notify", "Arn": "arn:aws:sqs:ap-northeast-1:000000000000:orders"}])  # fmt: skip
+    health = events.describe_rule(Name="alerts-application-Health")["EventPattern"]
+    events.put_rule(Name="ours", EventPattern=health)
+    events.put_targets(Rule="ours", Targets=events.list_targets_by_rule(Rule="alerts-application-Health")["Targets"])
+    events.disable_rule(Name="alerts-application-Health")
 
 
 def _again(cloudwatch: Any, alarm: dict[str, Any], **other: Any) -> None:
@@ -150,7 +170,7 @@ def _again(cloudwatch: Any, alarm: dict[str, Any], **other: Any) -> None:
     "key",
     [
         "bare:cache node shop-cache-002", "missing:sandbox-shop-cache-002-evictions", "missing:sandbox-jobs-failed", "uncounted:/shop/worker",
-        "silent:sandbox-api-memory-utilization", "edited:sandbox-api-cpu-utilization", "flaps:sandbox-web-cpu-utilization",
+        *(f"rule:{name}:ap-northeast-1" for name in ("BuildFailed", "ServiceStuck", "DatabaseEvent", "DeploymentFailed")), "silent:sandbox-api-memory-utilization", "edited:sandbox-api-cpu-utilization", "flaps:sandbox-web-cpu-utilization",
     ],
 )  # fmt: skip
 def test_each_gap_is_found(broken: Result, key: str) -> None:
@@ -161,6 +181,13 @@ def test_what_is_as_good_is_no_gap(broken: Result) -> None:
     keys = {finding.key for finding in broken.findings}
     assert "coverage:missing:sandbox-shop-db-read-latency" not in keys  # slow-reads looks at the same
     assert "coverage:silent:sandbox-shop-db-cpu-utilization" not in keys  # its composite alarm tells
+    assert "coverage:rule:Health:ap-northeast-1" not in keys  # the rule of another name matches and tells the same
+    events = broken.part("events").table
+    assert events is not None and broken.facts["event rules amiss"] == "4"
+    assert {row["rule"]: row["what is wrong"] for row in events[events["flagged"]].to_dict("records")} == {
+        "BuildFailed": "switched off: alerts-application-BuildFailed", "ServiceStuck": "no rule matches these events",
+        "DatabaseEvent": "matches other events: alerts-application-DatabaseEvent", "DeploymentFailed": "does not tell ops-alerts: alerts-application-DeploymentFailed",
+    }  # fmt: skip
     assert not [key for key in keys if "orders" in key]  # a queue that opslib.toml does not name is told, and no gap
     things = broken.part("things").table
     assert things is not None
