@@ -21,7 +21,7 @@ def listed(parts: list[str], most: int = 4) -> str:
 
 def ended(text: str) -> str:
     """Return the text with the full stop that ends a sentence, unless it ends in one or asks."""
-    return text if text.endswith((".", "?", "!")) else f"{text}."
+    return text if text.endswith((".", "?", "!", "…")) else f"{text}."
 
 
 def local(moment: Any, window: Window) -> str:

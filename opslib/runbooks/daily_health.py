@@ -12,23 +12,22 @@ import pandas as pd
 from opslib import display
 from opslib.checks import changes, incident_series, jobs
 from opslib.checks.ranking import rank_components
-from opslib.checks.wording import counted, listed
+from opslib.checks.wording import counted, ended, listed
 from opslib.config_sections import Database
-from opslib.result import Next, Result, Sight, Source, Verdict
+from opslib.result import Result, Sight, Source, Verdict
 from opslib.run import Fact, Run
 from opslib.runbooks import daily_due as due
 from opslib.runbooks import daily_parts as parts
-from opslib.runbooks import last_run
+from opslib.runbooks import daily_steps, last_run
 from opslib.runbooks.daily_due import Item
 from opslib.runbooks.daily_lines import WORST, Line, Look
 from opslib.runbooks.first_look_story import Story
-from opslib.runbooks.next_step import INVESTIGATE, runbook_of
 from opslib.sources import alarms, amplify, certificates, cloudfront, ecs, elasticache, metrics, postgres, rds, route53
 from opslib.sources.metric_queries import table
 from opslib.window import Window
 
 NAME = "daily-health"
-DEADLINE_SECONDS = 12.0  # for each of the two rounds, at once: the whole report has 20 s
+DEADLINE_SECONDS = 12.0  # all at once; with the logs of a service that is off the whole report has 20 s
 PERIOD = 300
 MOST_DAYS = 5  # points of five minutes that one metric may have
 RECENT, BEFORE, BUILDS = timedelta(hours=1), timedelta(hours=2), timedelta(days=30)
@@ -50,6 +49,7 @@ def report(run: Run) -> Result:
     )  # fmt: skip
     look = looked(run, window, facts)
     lines = sorted(look.lines(), key=lambda line: WORST.index(line.verdict))
+    look = daily_steps.with_logs(look, lines)
     items = sorted(
         [
             *_of_components(look, lines),
@@ -151,37 +151,10 @@ def _of_components(look: Look, lines: list[Line]) -> list[Item]:
     found = []
     for line in sorted(lines, key=lambda line: order.index(line.component) if line.component in order else len(order)):
         if line.verdict in (Verdict.CRITICAL, Verdict.WARN) and not line.symptom_of:
-            found.append(Item(line.verdict, f"{line.component}: {line.sentence}", _step(look, line), line.component))
+            step = daily_steps.step(look, line)
+            logs = f"; the logs: {step.why}" if step.why else ""
+            found.append(Item(line.verdict, f"{line.component}: {line.sentence}{logs}", step, line.component))
     return found
-
-
-def _step(look: Look, line: Line) -> Next:
-    """Return the notebook that shows why a component is off."""
-    row = look.story.off[look.story.off["component"] == line.component] if look.story is not None else pd.DataFrame()
-    metric = str(row["metric"].iloc[0]) if len(row) else ""
-    names = set(look.run.environment.services.names)
-    judged = (
-        look.services
-        if look.services is not None and len(look.services)
-        else pd.DataFrame(columns=["service", "verdict"])
-    )
-    if line.component in names:  # without the logs nobody knows why a service is off whose tasks are well
-        sick = set(judged.loc[judged["verdict"] != "ok", "service"])
-        runbook = "failing-service" if line.component in sick else "first-look"
-    else:
-        runbook = runbook_of(line.component, metric, [], names)
-    early = timedelta() if runbook == "first-look" else RECENT
-    start = row["since"].iloc[0].to_pydatetime() - early if len(row) else look.window.start
-    start = (
-        max(start, look.window.end - timedelta(days=1)) if runbook == "first-look" else start
-    )  # it takes no longer one
-    parameters = {"window": Window(start, look.window.end, look.window.zone).as_parameter()}
-    if runbook == "failing-service":
-        parameters = {"service": line.component, **parameters}
-    database = look.run.environment.database
-    if line.component == "replica" and database and database.replicas:
-        parameters = {"instance": database.replicas[0], **parameters}
-    return Next(INVESTIGATE + runbook, parameters)
 
 
 def _told(look: Look, lines: list[Line], items: list[Item]) -> Result:
@@ -225,7 +198,7 @@ def _sentence(verdict: Verdict, lines: list[Line], items: list[Item]) -> str:
     more = f"; {counted(len(items) - len(urgent), 'thing')} more for today" if len(items) > len(urgent) else ""
     symptoms = [line.component for line in lines if line.symptom_of]
     only = f" Only symptoms: {', '.join(symptoms)}." if symptoms else ""
-    return f"{answer}: {listed([item.short() for item in urgent], 3)}{more}.{only} {rest[0].upper()}{rest[1:]}."
+    return f"{answer}: {ended(listed([item.short() for item in urgent], 3) + more)}{only} {rest[0].upper()}{rest[1:]}."
 
 
 def _tiles(look: Look, items: list[Item], rows: pd.DataFrame) -> dict[str, str]:
@@ -254,10 +227,12 @@ def _unseen(facts: Mapping[str, Fact]) -> list[str]:
 
 def _sources(look: Look) -> tuple[Source, ...]:
     account, region = look.run.identity.account, look.run.environment.region
+    logs = look.story.errors if look.story else None
     others = "CloudWatch alarms, ECS, Amplify, RDS, ElastiCache, CloudFront, Route 53, ACM, PostgreSQL (job_runs)"
     return (
         Source(
             "CloudWatch GetMetricData", account, region, look.window.text(), note="also the same hours of last week"
         ),
         Source(others, account, region, look.window.text()),
-    )
+        *([] if logs is None else [Source("CloudWatch Logs Insights", account, region, logs.attrs["window"], logs.attrs["query"], "why a service is off", logs.attrs["usd"])]),
+    )  # fmt: skip

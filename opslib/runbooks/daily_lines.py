@@ -60,6 +60,7 @@ class Look:
     usual: pd.DataFrame  # the same of last week, under the same times
     story: Story | None
     jobs: job_story.Story | None
+    logs: Fact | None = None  # why a service is off, where one is
 
     @cached_property
     def metrics(self) -> dict[tuple[str, str], Metric]:

@@ -51,7 +51,8 @@ def alarm_items(look: Look, lines: list[Line]) -> list[Item]:
         if row.component in told or (not row.component and off):  # a composite alarm follows from the others
             continue
         verdict = Verdict.CRITICAL if row.severity == "critical" else Verdict.WARN
-        what = f"alarm {row.name} is on since {local(row.since, look.window)}"
+        where = f" ({row.region})" if row.region != look.run.environment.region else ""
+        what = f"alarm {row.name}{where} is on since {local(row.since, look.window)}"
         found.append(
             Item(verdict, what, Next(INVESTIGATE + "first-look", {"report": str(row.name)}), str(row.component))
         )

@@ -20,6 +20,7 @@ from opslib.sandbox.state_files import WRITER
 REQUEST = "req-5ec2e7ab0714"
 RUNS: dict[str, dict[str, Any]] = {
     "trace-request": {"request_id": REQUEST}, "search-errors": {}, "failed-jobs": {}, "who-did-what": {"actor": "a-leaky"},
+    "suspicious-operations": {},
 }  # fmt: skip
 OF_AWS: dict[str, dict[str, Any]] = {
     "first-look": {"window": "1h"}, "daily-health": {}, "slow-frontend": {"window": "3h"}, "failing-service": {"service": "api"},

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,8 +13,8 @@ import pytest
 from opslib import aws, display
 from opslib.errors import SourceError
 from opslib.result import Result, Sight, Verdict
-from opslib.run import Fact, Run, start
-from opslib.runbooks import daily_due, daily_health, daily_parts
+from opslib.run import DEADLINE_SECONDS, Fact, Run, start
+from opslib.runbooks import daily_due, daily_health, daily_parts, daily_steps
 from opslib.runbooks.daily_lines import Look
 from opslib.sandbox.control import Sandbox
 from opslib.window import parse
@@ -88,6 +88,35 @@ def test_the_evidence_stands_below(locked: Result) -> None:
     assert locked.part("backups").sentence == "shop-db can be put back to any second until 11:35 JST."
     assert "www.shop.example, in 195 days" in locked.part("expiry").sentence
     assert "1 x maintenance waits" in locked.part("unalerted").sentence
+
+
+@pytest.mark.parametrize(
+    ("scenario", "runbook", "logs"),
+    [("credential-stuffing", "who-did-what", "warnings InvalidCredentials"), ("payment-timeouts", "search-errors", "errors PaymentGatewayTimeout")],
+)  # fmt: skip
+def test_the_logs_of_a_service_that_is_off_tell_where_to_look(
+    planted: Callable[[str], Sandbox], monkeypatch: pytest.MonkeyPatch, scenario: str, runbook: str, logs: str
+) -> None:
+    monkeypatch.setenv("OPSLIB_SANDBOX", str(planted(scenario).directory))
+    for owner, name in ((daily_health, "DEADLINE_SECONDS"), (daily_steps, "LOGS_SECONDS")):
+        monkeypatch.setattr(owner, name, 300.0)  # a busy machine is not blind
+    monkeypatch.setitem(DEADLINE_SECONDS, "interactive", 300.0)
+    result = daily_health.report(start())
+    assert result.next[0].runbook == f"2-investigate/{runbook}", result.next
+    assert f"; the logs: {logs}" in result.next[0].why and logs in result.findings[0].text
+    assert "window" in result.next[0].parameters and result.sources[-1].api == "CloudWatch Logs Insights"
+
+
+def test_of_a_quiet_morning_no_log_is_asked_and_a_denied_one_is_said(run: Run, look: Look) -> None:
+    calm = [replace(line, verdict=Verdict.OK) for line in look.lines()]
+    assert daily_steps.with_logs(look, calm) is look
+    off = [replace(line, verdict=Verdict.WARN, symptom_of="") for line in look.lines() if line.component == "api"]
+    denied = replace(
+        look, run=replace(run, environment=run.environment.model_copy(update={"log_groups": ("/nobody/*",)}))
+    )
+    heard = daily_steps.with_logs(denied, off)
+    step = daily_steps.step(heard, off[0])
+    assert step.runbook == "2-investigate/first-look" and step.why.startswith("not seen, ")
 
 
 def test_a_quiet_day_needs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
