@@ -10,7 +10,7 @@ from typing import Any
 from opslib.sandbox import alarm_rules
 from opslib.sandbox.agenda import Agenda
 from opslib.sandbox.apis.metric_data import MetricData
-from opslib.sandbox.metrics_reading import metric_key, statistic
+from opslib.sandbox.metrics_reading import Span, metric_key, statistics
 from opslib.sandbox.metrics_store import Series
 from opslib.sandbox.services import Services
 from opslib.sandbox.state_files import ACCOUNT
@@ -73,6 +73,4 @@ class AlarmWatch:
         if series is None or alarm.get("Unit") not in (None, series.unit):
             return {}
         with self._services.region(region).metrics.lock:
-            buckets = series.buckets(start, end, period, start)
-            values = [(bucket.timestamp, statistic(series, bucket, name)) for bucket in buckets]
-        return {at: value for at, value in values if value is not None}
+            return statistics(series, Span(start, end, period, start), name)

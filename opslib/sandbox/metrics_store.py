@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 MetricKey = tuple[str, str, tuple[tuple[str, str], ...]]  # namespace, name, sorted dimensions
+_NONE = np.zeros(0, dtype=int)
 AGAIN_SECONDS = 300  # of which the seeded series go on
 COLUMNS = ("period", "count", "sum", "min", "max", "quantiles")
 
@@ -97,9 +98,14 @@ class Series:
 
     def buckets(self, start: int, end: int, period: int, anchor: int) -> list[Bucket]:
         """Return the periods that have data from `start` until before `end`, oldest first; they begin at `anchor`."""
-        found = {bucket.timestamp: bucket for bucket in self._seeded_buckets(start, end, period, anchor)}
-        first, last = (bisect_left(self.points, at, key=lambda point: point.timestamp) for at in (start, end))
-        for point in self.points[first:last]:
+        times, *columns, firsts, lasts = self.columns(start, end, period, anchor)
+        rows = zip(
+            *(column.tolist() for column in (times, *columns)),
+            zip(firsts.tolist(), lasts.tolist(), strict=True),
+            strict=True,
+        )
+        found = {row[0]: Bucket(*row) for row in rows}
+        for point in self.put_in(start, end):
             at = anchor + (point.timestamp - anchor) // period * period
             found[at] = _with_point(found.get(at), at, point)
         return [found[at] for at in sorted(found)]
@@ -117,29 +123,29 @@ class Series:
         total = sum(weight for _, weight in parts)
         return sum(value * weight for value, weight in parts) / total if total else None
 
-    def _seeded_buckets(self, start: int, end: int, period: int, anchor: int) -> list[Bucket]:
+    def put_in(self, start: int, end: int) -> list[Point]:
+        """Return what was put from `start` until before `end`."""
+        first, last = (bisect_left(self.points, at, key=lambda point: point.timestamp) for at in (start, end))
+        return self.points[first:last]
+
+    def columns(self, start: int, end: int, period: int, anchor: int) -> tuple[np.ndarray, ...]:
+        """Return time, count, sum, min, max, and first and end place in the seeded series, of its periods with data."""
         seeded = self.seeded
-        if seeded is None:
-            return []
-        at, place, share = _entries(seeded, start, end, period)
-        if not len(at):
-            return []
+        at, place, share = _entries(seeded, start, end, period) if seeded is not None else (_NONE, _NONE, _NONE)
+        if seeded is None or not len(at):
+            return (_NONE,) * 7
         slots = (at - anchor) // period
         firsts = np.flatnonzero(np.diff(slots, prepend=slots[0] - 1))
         lasts = np.append(firsts[1:], len(at)) - 1
-        columns = (
-            np.add.reduceat(seeded.count[place] * share, firsts),
-            np.add.reduceat(seeded.sum[place] * share, firsts),
-            np.minimum.reduceat(seeded.min[place], firsts),
-            np.maximum.reduceat(seeded.max[place], firsts),
+        return (
+            anchor + slots[firsts] * period,
+            np.add.reduceat(seeded.count[place] * share, firsts).astype(float),
+            np.add.reduceat(seeded.sum[place] * share, firsts).astype(float),
+            np.minimum.reduceat(seeded.min[place], firsts).astype(float),
+            np.maximum.reduceat(seeded.max[place], firsts).astype(float),
+            place[firsts],
+            place[lasts] + 1,
         )
-        places = zip(place[firsts].tolist(), (place[lasts] + 1).tolist(), strict=True)
-        return [
-            Bucket(int(time), float(count), float(total), float(least), float(most), where)
-            for time, count, total, least, most, where in zip(
-                anchor + slots[firsts] * period, *columns, places, strict=True
-            )
-        ]
 
 
 def _entries(seeded: SeededSeries, start: int, end: int, period: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

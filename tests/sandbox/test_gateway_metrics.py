@@ -1,11 +1,15 @@
 """Metric data through a real boto3 client."""
 
+from dataclasses import astuple
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from botocore.exceptions import ClientError
 
+from opslib.sandbox import metrics_reading, metrics_store
 from opslib.sandbox.metrics_reading import span
 from tests.sandbox.gateway_process import Gateway
 
@@ -50,6 +54,24 @@ def test_metric_values_sets_and_counts(gateway: Gateway, stat: str, expected: fl
     )
     [result] = read(gateway, query(name, stat))
     assert (result["Timestamps"], result["Values"], result["StatusCode"]) == ([START], [expected], "Complete")
+
+
+@pytest.mark.parametrize("period", [60, 300, 3600])
+def test_a_seeded_series_is_told_at_once_as_it_is_told_period_by_period(period: int) -> None:
+    numbers = np.random.default_rng(7)
+    at, count = np.arange(1_000_000_200, 1_000_030_200, 300), numbers.integers(0, 3, 100).astype(float)
+    total = count * numbers.random(100)
+    columns = (at, np.full(100, 300, np.int16), count, total, total / 3, total / 2)
+    series = metrics_store.Series(
+        "None", SimpleNamespace(**dict(zip(("timestamps", *metrics_store.COLUMNS), columns, strict=False)))
+    )
+    asked = metrics_reading.Span(1_000_001_000, 1_000_028_000, period, 1_000_001_000)
+    for name in metrics_reading.SIMPLE:
+        one_by_one = [
+            (each.timestamp, metrics_reading.statistic(series, each, name)) for each in series.buckets(*astuple(asked))
+        ]
+        told = metrics_reading.statistics(series, asked, name)
+        assert told == {moment: value for moment, value in one_by_one if value is not None} and len(told) > 5
 
 
 def test_metric_data_percentiles(gateway: Gateway) -> None:

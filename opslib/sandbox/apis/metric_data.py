@@ -15,7 +15,7 @@ from opslib.sandbox.metrics_reading import (
     is_kept,
     metric_key,
     span,
-    statistic,
+    statistics,
 )
 from opslib.sandbox.metrics_store import MetricKey
 from opslib.sandbox.operations import Params, operation
@@ -131,9 +131,7 @@ class _Request:
         if series is None or not is_kept(asked, self._now) or unit not in (None, series.unit):
             return {}
         with self._state.metrics.lock:
-            buckets = series.buckets(asked.start, asked.end, asked.period, asked.anchor)
-            pairs = [(bucket.timestamp, statistic(series, bucket, stat)) for bucket in buckets]
-        return {at: value for at, value in pairs if value is not None}
+            return statistics(series, asked, stat)
 
     def _metrics(self, part: str = "") -> list[Line]:
         values = [
