@@ -27,7 +27,7 @@ _HEAVY = (
     "IPython.core.completer", "IPython.core.debugger", "IPython.core.oinspect", "IPython.extensions.storemagic", "boto3.session",
     "botocore.signers", "ipykernel.debugger", "ipykernel.kernelapp", "matplotlib.backends.backend_svg", "matplotlib.figure", "nbconvert",
     "opslib.database", "opslib.queries", "opslib.runner.finishing", "orjson", "pandas", "pandas.io.formats.csvs", "papermill", "psycopg",
-    "sqlglot", "sqlite3", "tornado.platform.asyncio",
+    "sqlite3", "tornado.platform.asyncio",
 )  # fmt: skip
 
 
