@@ -52,7 +52,8 @@ def put_banner(notebook: Notebook, status: str, error: str, statuses: list[dict[
     where = next(
         (f", in code cell {number}" for number, cell in enumerate(statuses, 1) if cell["status"] == BROKEN), ""
     )
-    facts = [f"{_WORDS[status]}{where}"] + ([error] if error else [])
+    word = "it failed before a cell could" if status == records.FAILED and not where else _WORDS[status]
+    facts = [f"{word}{where}", *error.splitlines()]
     facts.append(f"{done} of {len(statuses)} code cells ran to their end; the others show nothing, or half.")
     body = "<br>".join(escape(fact) for fact in facts).replace("$", "&#36;")
     style = "border:1px solid #b3261e;border-left:6px solid #b3261e;background:#fdecea;color:#1f2933;border-radius:6px;padding:10px 14px"

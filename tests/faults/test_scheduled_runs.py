@@ -172,6 +172,8 @@ def test_expired_credentials(scheduled: Scheduled, path: AlertPath, seen: Callab
         "error"
     ]
     assert {cell["status"] for cell in record["cells"]} == {cells.NOT_RUN}
+    page = (records.find(record["run_id"]) / records.PAGE).read_text(encoding="utf-8")
+    assert "it failed before a cell could<br>the credentials of profile" in page
     code, said, left = scheduled.due("expired")
     assert code == 3 and "have expired" in said and left == []  # a record for each time, not for each call
     scheduled.sandbox.clear_faults()
