@@ -51,11 +51,14 @@ def list_(env: str) -> None:
 
     environment = config.load(env)
     now, listed = aws.now(environment), agenda(environment)
+    names, books = (max(map(len, each), default=0) for each in ([one.schedule.name for one in listed], [one.runbook for one in listed]))  # fmt: skip
     for one in listed:
         coming = cron.following(one.schedule.cron, now, environment.zone).astimezone(environment.zone)
         covered = recalled(environment, one.schedule.name).covered
         told = f"{covered.astimezone(environment.zone):%Y-%m-%d %H:%M %Z}" if covered else "no good run yet"
-        click.echo(f"{one.schedule.name:<24} {one.runbook:<28} next {coming:%Y-%m-%d %H:%M %Z}   covered until {told}")
+        click.echo(
+            f"{one.schedule.name:<{names}}  {one.runbook:<{books}}  next {coming:%Y-%m-%d %H:%M %Z}   covered until {told}"
+        )
     if not listed:
         click.echo(_none(environment.name))
 

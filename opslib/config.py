@@ -144,7 +144,11 @@ def load(env: str = "") -> Environment:
     Raises ConfigError that names file, key and remedy, or SandboxDown.
     """
     name = environment_name(env)
-    return _sandbox() if name == "sandbox" else _from_file(name)
+    if name != "sandbox":
+        return _from_file(name)
+    if (file := project_root() / FILE_NAME).is_file():
+        _read_file(file)  # what it says of the sandbox is told
+    return _sandbox()
 
 
 def notebook_paths() -> list[Path]:
@@ -238,4 +242,7 @@ def _read_file(file: Path) -> dict[str, Any]:
         near = difflib.get_close_matches(key, _KEYS, 1)
         fix = f"did you mean {near[0]!r}?" if near else f"remove it; known keys: {', '.join(sorted(_KEYS))}"
         raise ConfigError(f"{file}: key {key!r} is not known", why="nothing would read it", fix=fix)
+    if "sandbox" in found.get("env", {}):
+        why = "nothing would read it: the sandbox says itself what it has"
+        raise ConfigError(f"{file}: there can be no [env.sandbox]", why=why, fix="remove it, or give it another name")
     return found

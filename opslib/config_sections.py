@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, TypeVar, get_args
 from urllib.parse import urlsplit
 
@@ -146,7 +146,7 @@ class Schedule(Strict):
     window: Annotated[str, AfterValidator(_span)] = (
         "24h"  # of the first run; each later one begins where the last good one ended
     )
-    longest: Annotated[str, AfterValidator(_span)] = "7d"  # one run covers no more, and what is older is told
+    longest: Annotated[str, AfterValidator(_span)] = ""  # one run covers no more, and what is older is told
     deliver: tuple[Literal["slack", "s3"], ...] = ("slack",)
     quiet: bool = False  # true: Slack hears only of what is new, gone or not seen
     lock: bool = True  # a second run at the same time ends with 75
@@ -161,8 +161,10 @@ class Schedule(Strict):
 
     @property
     def most(self) -> timedelta:
-        """Return the longest window of one run."""
-        return _duration(self.longest)
+        """Return the longest window of one run: a day more than there is between two, and eight days at least."""
+        if self.longest:
+            return _duration(self.longest)
+        return max(timedelta(days=7), cron.longest_gap(self.cron, UTC, since=datetime(2026, 1, 1, tzinfo=UTC))) + timedelta(days=1)  # fmt: skip
 
 
 def validated(model: type[M], values: dict[str, Any], *, origin: str) -> M:

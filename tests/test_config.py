@@ -41,6 +41,11 @@ def test_precedence(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (("log_groups", "log_groups_extra"), "'log_groups_extra'", "log_groups"),
         (("[env.prod]", "[[schedules]]\n[env.prod]"), "'schedules'", "did you mean 'schedule'?"),
         (
+            ("[env.prod]", "[env.sandbox.alerts]\nraise_after_minutes = 5\n[env.prod]"),
+            "no [env.sandbox]",
+            "another name",
+        ),
+        (
             ("[env.prod]", "[production]\n[env.prod]"),
             "'production'",
             "known keys: default, env, notebook_paths, schedule",
@@ -73,6 +78,12 @@ def test_broken_toml_names_the_file(project: Path) -> None:
 def test_no_configuration_at_all() -> None:
     with pytest.raises(ConfigError, match="opslib sandbox start"):
         config.load()
+
+
+def test_a_section_of_the_sandbox_is_refused_by_the_sandbox_too(project: Path) -> None:
+    (project / "opslib.toml").write_text(GOOD + '[env.sandbox]\ntimezone = "UTC"\n')
+    with pytest.raises(ConfigError, match=r"there can be no \[env.sandbox\]"):
+        config.load("sandbox")
 
 
 def test_no_sandbox() -> None:

@@ -22,6 +22,7 @@ from opslib.window import parse
 TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
 _WORDS = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "text"}
 _WHOLE, _LONGEST = re.compile(r"[+-]?\d+", re.ASCII), 10_000
+_WORD = re.compile(r"([a-z][a-z0-9-]*): ", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,20 @@ class Parameter:
     help: str
     lines: tuple[int, int]
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Return the words that the help explains one by one, "all: this; cheap: that"; none but these is a value."""
+        found = tuple(read[1] if (read := _WORD.match(part)) else "" for part in self.help.split("; "))
+        return found if self.type == "str" and self.default in found and "" not in found and found[1:] else ()
+
     def value_of(self, given: Any) -> Any:
         """Return the given text (or value, from Python) as the declared type; raises ParameterError."""
         try:
-            return self._read(given) if isinstance(given, str) else self._same(given)
+            value = self._read(given) if isinstance(given, str) else self._same(given)
+            if self.words and value not in self.words:
+                fix = f"{self.name}: {self.help}"
+                raise ParameterError(f"{self.name}={redact.cut(repr(given), 80)} is none of {', '.join(self.words)}", why="it knows no other word", fix=fix)  # fmt: skip
+            return value
         except (KeyError, ValueError):
             shown = redact.cut(repr(given), 80)
             fix = f"{self.name}: {self.help}" if self.help else f"for example -p {self.name}={_shell(self.default)}"

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from opslib import config
+from opslib.alerting import report_alarms
+from opslib.checks.wording import took
 from opslib.errors import ConfigError, OpsError
 from opslib.runner import parameters, runbooks
 
@@ -49,7 +51,10 @@ def named(environment: Environment, names: tuple[str, ...]) -> list[Scheduled]:
 def _held(schedule: Schedule, environment: Environment) -> Scheduled:
     try:
         runbook, file = runbooks.find(schedule.notebook)
-        known = parameters.declared(runbooks.read(file))
+        notebook = runbooks.read(file)
+        if runbooks.described(notebook)["kind"] == "WRITES":
+            raise ConfigError(f"{runbook} changes things", why="on schedule it would only plan, and the plan ends unread", fix=f"a person runs it: opslib open {runbook}")  # fmt: skip
+        known = parameters.declared(notebook)
     except OpsError as error:
         raise _wrong(schedule, "notebook", error) from None
     try:
@@ -63,10 +68,14 @@ def _held(schedule: Schedule, environment: Environment) -> Scheduled:
     if WINDOW in schedule.model_fields_set and (WINDOW not in known or WINDOW in values):
         why = f"{runbook} has no window" if WINDOW not in known else "parameters fix the window already"
         raise _wrong(schedule, WINDOW, ConfigError(why, fix="leave out one of them"))
+    follows, gap = WINDOW in known and WINDOW not in values, report_alarms.gap(environment, schedule)
+    if follows and schedule.most <= gap:
+        apart, fix = took(gap.total_seconds()), "leave it out, or give more than that"
+        raise _wrong(schedule, "longest", ConfigError(f"up to {apart} lie between two runs", why=f"each would cover only the last {schedule.longest}", fix=fix))  # fmt: skip
     if "s3" in schedule.deliver and not environment.report_bucket:
         lacks = f"environment {environment.name} has no report_bucket"
         raise _wrong(schedule, "deliver", ConfigError(lacks, fix=f"name one in [env.{environment.name}], or leave out \"s3\""))  # fmt: skip
-    return Scheduled(schedule, runbook, values, WINDOW in known and WINDOW not in values)
+    return Scheduled(schedule, runbook, values, follows)
 
 
 def _wrong(schedule: Schedule, key: str, error: OpsError) -> ConfigError:

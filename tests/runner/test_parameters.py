@@ -61,6 +61,16 @@ def test_the_wrong_type_is_refused(name: str, text: str) -> None:
     assert refused.value.why.startswith(f"{name} is declared as") and refused.value.fix
 
 
+def test_where_the_help_explains_each_word_no_other_is_taken() -> None:
+    cell = 'way: str = "retry"  # retry: the same again; as-new: what is newest\nto: str = "db"  # db: or so\njob: str = ""  # empty: all; else: a name'
+    found = parameters.declared(notebook(code(cell, "parameters")))
+    assert found["way"].words == ("retry", "as-new") and found["to"].words == found["job"].words == ()
+    assert parameters.checked("probe", found, {"way": "as-new", "to": "x", "job": "y"})["way"] == "as-new"
+    with pytest.raises(ParameterError, match="way='as-old' is none of retry, as-new") as refused:
+        parameters.checked("probe", found, {"way": "as-old"})
+    assert refused.value.fix == "way: retry: the same again; as-new: what is newest"
+
+
 @pytest.mark.parametrize("value", [3, None, ["x"], True])
 def test_python_values_are_held_to_the_type(value: object) -> None:
     with pytest.raises(ParameterError):

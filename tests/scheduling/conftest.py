@@ -84,6 +84,7 @@ def scheduled(no_aws_variables: None, tmp_path_factory: pytest.TempPathFactory) 
     root = tmp_path_factory.mktemp("scheduled")
     (root / "notebooks" / "2-try").mkdir(parents=True)
     runbooks.write(root / "notebooks" / "2-try" / "looks.ipynb", LOOKS)
+    runbooks.write(root / "notebooks" / "2-try" / "looks-at-what-has-a-very-long-name.ipynb", LOOKS)
     with Sandbox(clock="frozen", scenario="quiet-day") as sandbox, pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPSLIB_SANDBOX", str(sandbox.directory))
         patch.setenv("OPSLIB_ROOT", str(root))

@@ -18,7 +18,7 @@ ENV = '[env.prod]\naccount = "012345678901"\nregion = "ap-northeast-1"\ntimezone
 DAILY = '[[schedule]]\nname = "morning"\nnotebook = "daily"\ncron = "30 8 * * *"\n'
 RUNBOOK = notebook(
     markdown("# Daily\n\n**READ-ONLY** · 毎朝の手順書です。"),
-    code('window: str = "24h"  # how far back\njob: str = ""  # one job only\nmany: int = 3  # how many\nenv: str = ""', "parameters"),
+    code('window: str = "24h"  # how far back\njob: str = ""  # one job only\nway: str = "all"  # all: it; cheap: some\nmany: int = 3  # how many\nenv: str = ""', "parameters"),
     code("print(window)"),
 )  # fmt: skip
 
@@ -28,6 +28,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("OPSLIB_ROOT", str(tmp_path))
     (tmp_path / "notebooks" / "1-monitor").mkdir(parents=True)
     runbooks.write(tmp_path / "notebooks" / "1-monitor" / "daily.ipynb", RUNBOOK)
+    runbooks.write(
+        tmp_path / "notebooks" / "1-monitor" / "mend.ipynb", notebook(markdown("# Mend\n\n**WRITES** · 直します。"))
+    )
     unfilled = notebook(markdown("# Trace"), code('request_id: str = ""', "parameters"))
     runbooks.write(tmp_path / "notebooks" / "1-monitor" / "trace.ipynb", unfilled)
     return tmp_path
@@ -45,6 +48,12 @@ def test_a_schedule_with_all_that_it_may_say(project: Path) -> None:
     assert (one.runbook, one.values, one.follows) == ("1-monitor/daily", {"job": "export", "many": 5}, True)
     assert (one.schedule.first, one.schedule.most) == (timedelta(hours=12), timedelta(days=3))
     assert (one.schedule.retries, one.schedule.lock, one.schedule.timeout_s) == (2, False, 600)
+
+
+@pytest.mark.parametrize(("cron", "days"), [("*/15 * * * *", 8), ("0 8 * * mon", 8), ("0 8 1 * *", 32)])
+def test_one_run_covers_what_lies_between_two(project: Path, cron: str, days: int) -> None:
+    (one,) = agenda(written(project, DAILY.replace("30 8 * * *", cron)))
+    assert one.schedule.most == timedelta(days=days)
 
 
 def test_a_window_among_the_parameters_stays_as_it_is(project: Path) -> None:
@@ -80,6 +89,10 @@ def test_without_a_file_nothing_is_scheduled(project: Path) -> None:
         (("cron", 'window = "1 day"\ncron'), "'window'", "no span of time", 'such as "90m"'),
         (("cron", 'window = "0h"\ncron'), "'window'", "no span of time", 'such as "90m"'),
         (("cron", "window = '1h'\nparameters = { window = '2h' }\ncron"), "'window'", "fix the window already", "leave out one"),
+        (("30 8 * * *\"", '*/15 * * * *"\nlongest = "15m"'), "'longest'", "up to 15 min lie between two runs: each would cover only the last 15m", "leave it out"),
+        (("30 8 * * *\"", '0 8 * * mon-fri"\nlongest = "2d"'), "'longest'", "up to 3 d lie between", "more than that"),
+        (('"daily"', '"mend"'), "'notebook'", "1-monitor/mend changes things: on schedule it would only plan", "opslib open 1-monitor/mend"),
+        (("cron", "parameters = { way = 'chaep' }\ncron"), "'parameters'", "way='chaep' is none of all, cheap", "way: all: it"),
         (("cron", 'deliver = ["email"]\ncron'), "'deliver.0'", "'slack' or 's3'", "correct the value"),
         (("cron", 'deliver = ["s3"]\ncron'), "'deliver'", "has no report_bucket", "name one in [env.prod]"),
         (("cron", "retries = 9\ncron"), "'retries'", "less than or equal to 5", "correct the value"),

@@ -86,9 +86,15 @@ def test_a_mistake_in_one_is_told_before_anything_runs(scheduled: Scheduled) -> 
 
 
 def test_the_list_and_the_crontab_line(scheduled: Scheduled) -> None:
-    scheduled.write(JOBS)
-    scheduled.due()
+    scheduled.write(
+        JOBS,
+        LOOKS.replace('"looks"', '"looks-with-a-name-longer-than-any-column"').replace(
+            "2-try/looks", "2-try/looks-at-what-has-a-very-long-name"
+        ),
+    )
+    scheduled.due("jobs")
     out, _ = scheduled.start("schedule", "list").communicate(timeout=60)
+    assert len({line.index("  next 2026-") for line in out.splitlines()}) == 1, out
     assert out.startswith("jobs") and "next 2026-" in out and "covered until 2026-" in out and "JST" in out
     line, _ = scheduled.start("schedule", "cron").communicate(timeout=60)
     assert line.startswith(f"*/5 * * * * cd {scheduled.root} && ") and "run --due --env sandbox" in line
