@@ -90,7 +90,7 @@ def _back(plan: Plan) -> list[str]:
 def _foremost(plan: Plan) -> str:
     """Say what a reader must not miss: why there is no plan, or how it is taken back."""
     style = f"color:{_RED};font-weight:700" if plan.blocked or not plan.undo_draft.action else ""
-    said = _back(plan) or [f"{one.what}: {one.found}" for one in plan.blocked]
+    said = _back(plan) or [f"{one.found} (needed: {one.what})" for one in plan.blocked]
     return "".join(f'<div style="font-size:15px;{style}">{escape(line)}</div>' for line in said)
 
 

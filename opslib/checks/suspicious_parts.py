@@ -83,7 +83,7 @@ def behind(run: Run, trail: Trail, found: pd.DataFrame, frames: Mapping[str, pd.
     }).reset_index(drop=True)  # fmt: skip
     table.attrs.update(rows=ROWS, total=len(table))
     sentence = (
-        f"Of each finding the last {each} rows at most; `#` is its number above. All of them: the runbook under Next."
+        f"Of each finding the last {each} rows at most; # is its number above. All of them: the runbook under Next."
     )
     return Result(
         "rows", PARTS["rows"], Verdict.OK, sentence, table=table.head(ROWS), sources=sources(run, trail, frames)

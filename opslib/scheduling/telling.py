@@ -95,4 +95,5 @@ def _lines(changes: Mapping[str, list[str]]) -> Iterable[str]:
 
 
 def _about(environment: Environment, found: Due) -> dict[str, str]:
-    return {"window": found.window.text(), "environment": environment.name}
+    # in one zone: a phone shows little
+    return {"window": found.window.text().partition(" (")[0], "environment": environment.name}
