@@ -54,6 +54,8 @@ def _alarms(path: Path) -> Iterator[Fault]:
         place, severity, found = (one.name, one.region), _SERIOUS.get(one.severity, "warning"), there.get((one.name, one.region))  # fmt: skip
         if one.region in blind or (found is None and wanted.Place(one.stack, one.region) in path.absent):
             continue
+        if (found is None or found.enabled) and path.pending(one.stack, one.region, one.resource):
+            continue
         if found is None:
             yield Fault("alarm", *place, severity, "The alarm is not there.", _set_back(one.stack, one.region))
         elif not found.enabled:
@@ -230,6 +232,8 @@ def _set_back(stack: str, region: str) -> str:
 def _missing(path: Path, link: str, one: Any, severity: str, then: str) -> Iterator[Fault]:
     """Yield that a resource is not there, unless nobody could look."""
     name = one.physical.rpartition("/")[2].rpartition(":")[2]
+    if not one.physical and path.pending(one.stack, one.region, one.name):
+        return
     if not one.physical or path.saw(link, name, one.region):
         yield Fault(
             link.rstrip("s"),

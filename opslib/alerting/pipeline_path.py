@@ -64,6 +64,11 @@ class Path:
         """Return the stacks that there are not."""
         return {wanted.Place(one.stack, one.region) for one in self.rows("stacks") if not one.status}
 
+    def pending(self, stack: str, region: str, resource: str) -> bool:
+        """Tell whether the template has a resource otherwise than its stack: that is told of the stack, once."""
+        differs = (one.differs.split() for one in self.rows("stacks") if (one.stack, one.region) == (stack, region))
+        return any(resource in names for names in differs)
+
     def of(self, name: str, key: str) -> dict[tuple[str, str], Any]:
         """Return the rows of a fact by name and region."""
         return {(getattr(one, key), one.region): one for one in self.rows(name)}

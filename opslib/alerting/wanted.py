@@ -24,7 +24,7 @@ DELIVERY = "alerts-delivery"
 STACKS = {"stack": "str", "region": "str", "status": "str", "differs": "str", "created": "time"}
 RESOURCES = {"stack": "str", "region": "str", "name": "str", "kind": "str", "physical": "str"}
 BY_HAND = {"stack": "str", "region": "str", "name": "str", "what": "str"}
-ALARMS = {"name": "str", "stack": "str", "region": "str", "severity": "str", "topics": "str"}
+ALARMS = {"name": "str", "resource": "str", "stack": "str", "region": "str", "severity": "str", "topics": "str"}
 
 
 class Place(NamedTuple):
@@ -108,16 +108,24 @@ def by_hand(environment: Environment, places: Iterable[Place]) -> pd.DataFrame:
 def alarms(environment: Environment) -> pd.DataFrame:
     """Return every alarm of the templates, those that watch the alerting too, and the topics that it must act on.
 
-    Columns: name, stack, region, severity, topics (names, parted by spaces) str.
+    Columns: name, resource (in the template), stack, region, severity, topics (names, parted by spaces) str.
     """
     rows = []
     for place, body in bodies(environment).items():
-        for resource in body["Resources"].values():
+        for logical, resource in body["Resources"].items():
             held = resource["Properties"]
             if "AlarmName" in held:
                 topics = " ".join(sorted(TOPICS[one["Ref"]] for one in held["AlarmActions"]))
                 severity = held["AlarmDescription"].partition("severity=")[2].partition(" ")[0]
-                rows.append({"name": held["AlarmName"], **place._asdict(), "severity": severity, "topics": topics})
+                rows.append(
+                    {
+                        "name": held["AlarmName"],
+                        "resource": logical,
+                        **place._asdict(),
+                        "severity": severity,
+                        "topics": topics,
+                    }
+                )
     return frames.made(rows, ALARMS)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.request
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -89,6 +90,15 @@ def test_the_command_says_it_and_ends_with_its_code(path: AlertPath, sound: Resu
     done = CliRunner().invoke(alerts, ["status", "--env", "sandbox", "--no-drift"])
     path.sandbox.clear_faults()
     assert done.exit_code == 2 and "GetTopicAttributes was denied" in done.output
+
+
+def test_what_the_stack_has_yet_to_make_is_told_once_with_the_plan_that_makes_it(path: AlertPath, sound: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    written = '[[schedule]]\nname = "looks"\nnotebook = "2-investigate/first-look"\ncron = "*/30 * * * *"\n'
+    (tmp_path / "opslib.toml").write_text(f'default = "sandbox"\n{written}')
+    monkeypatch.setenv("OPSLIB_ROOT", str(tmp_path))
+    found = look(path, drift=False)
+    assert keys(found) == {f"stack:alerts-application:{HOME}"}, found.findings
+    assert found.findings[0].text.endswith("Do: opslib alerts plan, then opslib alerts apply")
 
 
 def test_the_escalation_policy_has_two_levels_and_the_key_stands_nowhere(sound: Result) -> None:
