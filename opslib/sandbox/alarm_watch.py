@@ -11,7 +11,7 @@ from opslib.sandbox import alarm_rules
 from opslib.sandbox.agenda import Agenda
 from opslib.sandbox.apis.metric_data import MetricData
 from opslib.sandbox.metrics_reading import Span, metric_key, statistics
-from opslib.sandbox.metrics_store import Series
+from opslib.sandbox.metrics_store import AGAIN_SECONDS, Series
 from opslib.sandbox.services import Services
 from opslib.sandbox.state_files import ACCOUNT
 
@@ -23,6 +23,7 @@ class AlarmWatch:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._again: dict[tuple[int, int, int, int, str], dict[int, float]] = {}  # of spans in which nothing is new
         self._cloudwatch: Any = importlib.import_module("ministack.services.cloudwatch")
         self._scope: Any = importlib.import_module("ministack.core.responses").request_scope
 
@@ -72,5 +73,12 @@ class AlarmWatch:
         series, name, period = self.series(alarm, region), alarm_rules.statistic(alarm), alarm_rules.period(alarm)
         if series is None or alarm.get("Unit") not in (None, series.unit):
             return {}
-        with self._services.region(region).metrics.lock:
-            return statistics(series, Span(start, end, period, start), name)
+        metrics = self._services.region(region).metrics
+        with metrics.lock:
+            if not metrics.repeats(series, start, end):
+                return statistics(series, Span(start, end, period, start), name)
+            key = (id(series), start % AGAIN_SECONDS, end - start, period, name)
+            if key not in self._again:
+                found = statistics(series, Span(start, end, period, start), name)
+                self._again[key] = {at - start: value for at, value in found.items()}
+            return {start + later: value for later, value in self._again[key].items()}

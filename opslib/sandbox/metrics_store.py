@@ -11,6 +11,7 @@ import numpy as np
 MetricKey = tuple[str, str, tuple[tuple[str, str], ...]]  # namespace, name, sorted dimensions
 _NONE = np.zeros(0, dtype=int)
 AGAIN_SECONDS = 300  # of which the seeded series go on
+AHEAD_SECONDS = 6 * 3600  # by which they are laid out before they are told
 COLUMNS = ("period", "count", "sum", "min", "max", "quantiles")
 
 
@@ -67,7 +68,8 @@ class Series:
     unit: str
     seeded: SeededSeries | None = None
     points: list[Point] = field(default_factory=list)
-    lived: int = 0  # until when the seeded part has gone
+    lived: int = 0  # until when the seeded part may be told
+    laid_out: int = 0  # until when it is there
 
     def go_on(self, life_end: int, now: float) -> None:
         """Let the seeded part go on minute by minute as it went in the last minutes of the life, over and over.
@@ -75,25 +77,33 @@ class Series:
         What was well stays well, and an incident stays one until somebody ends it: an alarm on 5, 10 or 15 minutes sees the
         same values in every window. What has no entry a minute, and what is counted from log lines, does not go on.
         """
-        seeded, until = self.seeded, int(now) // 60 * 60
-        self.lived = max(self.lived, life_end)
-        if seeded is None or until <= self.lived:
+        seeded = self.seeded
+        self.lived = max(self.lived, life_end, int(now) // 60 * 60)
+        self.laid_out = max(self.laid_out, life_end)
+        if seeded is None or self.lived <= self.laid_out:
             return
+        until = self.lived + AHEAD_SECONDS
         low, high = np.searchsorted(seeded.timestamps, [life_end - AGAIN_SECONDS, life_end])
         model = np.arange(low, high)[np.asarray(seeded.period)[low:high] == 60]
-        rounds = np.arange((self.lived - life_end) // AGAIN_SECONDS, (until - life_end) // AGAIN_SECONDS + 1)
+        rounds = np.arange((self.laid_out - life_end) // AGAIN_SECONDS, (until - life_end) // AGAIN_SECONDS + 1)
         times = (seeded.timestamps[model][None, :] + (rounds[:, None] + 1) * AGAIN_SECONDS).ravel()
-        new = (times >= self.lived) & (times < until)
+        new = (times >= self.laid_out) & (times < until)
         again = np.tile(model, len(rounds))[new]
         held = {name: getattr(seeded, name) for name in COLUMNS}
         longer = {name: np.concatenate([kept, kept[again]]) for name, kept in held.items() if kept is not None}
         longer["timestamps"] = np.concatenate([seeded.timestamps, times[new]])
-        self.seeded, self.lived = replace(seeded, **longer), until  # type: ignore[type-var]
+        self.seeded, self.laid_out = replace(seeded, **longer), until  # type: ignore[type-var]
+
+    def repeats(self, life_end: int, start: int, end: int) -> bool:
+        """Say whether a span holds only what goes on over and over."""
+        return life_end <= start and end <= self.lived and not self.put_in(start, end)
 
     @property
     def latest(self) -> int:
         """Return the time of the last entry, in seconds."""
-        seeded = int(self.seeded.timestamps[-1]) if self.seeded is not None and len(self.seeded.timestamps) else 0
+        times = self.seeded.timestamps if self.seeded is not None else _NONE
+        told = times[: np.searchsorted(times, self.lived)] if self.lived else times
+        seeded = int(told[-1]) if len(told) else 0
         return max(seeded, self.points[-1].timestamp if self.points else 0)
 
     def buckets(self, start: int, end: int, period: int, anchor: int) -> list[Bucket]:
@@ -197,6 +207,10 @@ class MetricsStore:
             if series is not None:
                 series.go_on(self._life_end, self._now())
             return series
+
+    def repeats(self, series: Series, start: int, end: int) -> bool:
+        """Say whether a span of a metric holds only what comes again every AGAIN_SECONDS."""
+        return series.repeats(self._life_end, start, end)
 
     def keys(self, active_since: int) -> list[MetricKey]:
         """Return the metrics with an entry since a time in seconds, sorted."""
