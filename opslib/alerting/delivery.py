@@ -175,7 +175,12 @@ def _rule(targets: list[dict[str, Any]], **when: Any) -> dict[str, Any]:
 
 def _watch(environment: Environment) -> dict[str, Any]:
     """The alarms on the alerting itself, each on the path that it is not about."""
-    found = {"RulesUndeliveredAlarm": queue_alarm("RulesUndelivered", "alerting-rules-undelivered", environment, ALERTS)}  # fmt: skip
+    rules = queue_alarm("RulesUndelivered", "alerting-rules-undelivered", environment, ALERTS)
+    rules["Properties"] |= {
+        "AlarmActions": [ALERTS, CRITICAL],
+        "OKActions": [ALERTS, CRITICAL],
+    }  # heartbeats go by both
+    found = {"RulesUndeliveredAlarm": rules}
     recommended = [row for row in table()["recommended"] if row["ns"] == "AWS/Lambda" and "left_out" not in row]
     # A notifier runs now and then: what AWS recommends, missing data as missing, would tell an OK after every pause.
     lambdas = [{**row, "missing": "notBreaching"} for row in recommended]

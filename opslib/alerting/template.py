@@ -17,7 +17,7 @@ import zipfile
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from opslib.alerting.alarms import ALERTS, GLOBAL, Alarm, alarms
+from opslib.alerting.alarms import ALERTS, CRITICAL, GLOBAL, Alarm, alarms
 from opslib.alerting.delivery import DRILL, TOPICS, delivery, queue, queue_alarm, queue_policy, target
 from opslib.alerting.report_alarms import report_alarms
 from opslib.config import schedules
@@ -99,7 +99,7 @@ def _stack(environment: Environment, region: str, found: Iterable[Alarm], more: 
         own[name] = resource
     found_resources = {named[name]: resource for name, resource in own.items()} | more
     if any(one["Type"] == "AWS::Events::Rule" for one in more.values()):
-        watch = queue_alarm("EventsUndelivered", "alerting-events-undelivered", environment, ALERTS)
+        watch = queue_alarm("EventsUndelivered", "alerting-events-undelivered", environment, CRITICAL)
         found_resources |= {"EventsUndelivered": queue(), "EventsUndeliveredPolicy": queue_policy("EventsUndelivered", "events"), "EventsUndeliveredAlarm": watch}  # fmt: skip
     arns = {name: f"arn:aws:sns:{region}:{account}:{called}" for name, called in TOPICS.items()}
     arns["PagerDuty"] = f"arn:aws:lambda:{region}:{account}:function:ops-notify-pagerduty"

@@ -17,7 +17,17 @@ def broken(templates: dict[str, Template]) -> list[str]:
     found = []
     for name, template in templates.items():
         resources = template["Resources"]
-        for rule in (_alarms, _composites, _rules, _subscriptions, _functions, _topics, _queues, _secrets):
+        for rule in (
+            _alarms,
+            _composites,
+            _rules,
+            _subscriptions,
+            _functions,
+            _topics,
+            _queues,
+            _undelivered,
+            _secrets,
+        ):
             found += [f"{name}: {said}" for said in rule(resources)]
     return [*found, *_paths(templates["alerts-delivery"]["Resources"])]
 
@@ -138,6 +148,16 @@ def _queues(resources: dict[str, Any]) -> Iterator[str]:
                 yield f"{service} may not write into {name}"
         if queue.get("MessageRetentionPeriod", 0) < 1_209_600:
             yield f"{name} forgets within two weeks"
+
+
+def _undelivered(resources: dict[str, Any]) -> Iterator[str]:
+    """What a rule could not bring to a topic is told through another one."""
+    targets = [target for _, rule in _of(resources, "AWS::Events::Rule") for target in rule["Targets"] if "DeadLetterConfig" in target]  # fmt: skip
+    for name, alarm in _of(resources, "AWS::CloudWatch::Alarm"):
+        about = json.dumps(alarm.get("Dimensions"))
+        paths = [target["Arn"] for target in targets if f'["{_queue_of(target["DeadLetterConfig"]["Arn"])}", "QueueName"]' in about]  # fmt: skip
+        if any(not [action for action in alarm.get("AlarmActions", []) if action != path] for path in paths):
+            yield f"{name} tells of a broken path through that path alone"
 
 
 def _secrets(resources: dict[str, Any]) -> Iterator[str]:

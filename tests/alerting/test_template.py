@@ -173,6 +173,8 @@ MUTANTS: dict[str, tuple[Callable[[dict[str, Any]], dict[str, Any]], Callable[[d
     "a timeout over the budget": (_named(D, "SlackFunction"), lambda p: p.update(Timeout=8)),
     "a secret in the environment": (_named(D, "SlackFunction"), lambda p: p["Environment"]["Variables"].update(URL="https://hooks.slack.com/services/x")),
     "the other path": (_named(D, "SlackFailedAlarm"), lambda p: p.update(AlarmActions=[{"Ref": "Alerts"}], OKActions=[{"Ref": "Alerts"}])),
+    "the other path of heartbeats": (_named(D, "RulesUndeliveredAlarm"), lambda p: p.update(AlarmActions=[{"Ref": "Alerts"}], OKActions=[{"Ref": "Alerts"}])),
+    "the other path of events": (_named(A, "EventsUndeliveredAlarm"), lambda p: p.update(AlarmActions=[{"Ref": "Alerts"}], OKActions=[{"Ref": "Alerts"}])),
     "silence of the heartbeat": (_named(D, "PagerDutyCriticalHeartbeatAlarm"), lambda p: p.update(TreatMissingData="notBreaching")),
     "SNS may leave messages": (_named(D, "SlackUndeliveredPolicy"), lambda p: p["PolicyDocument"]["Statement"][0]["Principal"].update(Service="sqs.amazonaws.com")),
     "SNS may call": (_named(D, "PagerDutyFromCritical"), lambda p: p.update(SourceArn={"Ref": "Alerts"})),
