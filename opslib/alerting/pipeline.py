@@ -78,6 +78,8 @@ def _sentence(path: Path, found: list[Fault], blind: bool) -> str:
         head = "Nobody is told of anything" if any(one.stack == wanted.DELIVERY for one in path.absent) else "Alarms are missing"  # fmt: skip
         places = [f"{one.stack} in {one.region}" for one in sorted(path.absent)]
         return f"{head}: {len(places)} of {len(list(path.rows('stacks')))} stacks do not stand: {listed(places, 5)}."
+    if found and all(one.what == pipeline_parts.EARLY for one in found):
+        return f"Whether alerts reach people is not known yet: the stacks stand in {regions}, and no heartbeat came through all of them so far."
     if found:
         said = [f"{one.name} in {one.region}: {one.what.rstrip('.')}" for one in found[:2]]
         more = f"; {len(found) - 2} more below" if len(found) > 2 else ""
@@ -126,7 +128,10 @@ def _tiles(path: Path, found: list[Fault]) -> dict[str, str]:
 def _table(found: list[Fault]) -> pd.DataFrame | None:
     import pandas as pd
 
-    rows = [(f"{one.name} ({one.region})", one.what, one.do, one.severity != "warning") for one in found]
+    where: dict[tuple[str, str, bool], dict[str, None]] = {}  # what is the same of several is said once
+    for one in found:
+        where.setdefault((one.what, one.do, one.severity != "warning"), {})[f"{one.name} ({one.region})"] = None
+    rows = [(", ".join(names), *said) for said, names in where.items()]
     return pd.DataFrame(rows, columns=["where", "what is wrong", "what to do", FLAG]) if rows else None
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 DEPLOY = "opslib alerts plan, then opslib alerts apply"
 YOUNG = timedelta(minutes=20)  # a stack through which the first heartbeat may not have come yet
+EARLY = f"It is not known yet whether alerts get through: no heartbeat came, and the stack is younger than {took(YOUNG.total_seconds())}."  # fmt: skip
 _SERIOUS = {"critical": "critical", "error": "error"}
 
 
@@ -209,7 +210,7 @@ def _silent(path: Path, who: str, what: str, region: str, when: str, created: An
     said = "Nobody asks which warnings are still on" if what == "tick" else f"No {what.replace(' ', ' through ', 1)} reaches {who}"  # fmt: skip
     since = f" since {when}" if when else ""
     if created is not None and path.run.now - created < YOUNG and not when:
-        return Fault(what, who, region, "warning", f"{said} yet: the stack is younger than {took(YOUNG.total_seconds())}.", "wait for it, and run this again")  # fmt: skip
+        return Fault(what, who, region, "warning", EARLY, "wait for it, and run this again")  # fmt: skip
     return Fault(what, who, region, "error" if what == "tick" else "critical", f"{said}{since}: alerts would not, either.", logs)  # fmt: skip
 
 

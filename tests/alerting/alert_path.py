@@ -25,6 +25,7 @@ class AlertPath:
         self.sandbox = sandbox
         self._clients: dict[tuple[str, str], Any] = {}
         self.made: dict[tuple[str, str], str] = {}  # region and name in the template -> physical name
+        self.early: Any = None  # what alert-pipeline said before any heartbeat
         made = template.templates(config.load("sandbox"))
         for region in (HOME, AWAY):
             own = [

@@ -30,6 +30,7 @@ def path(no_aws_variables: None) -> Iterator[AlertPath]:
         patch.setitem(DEADLINE_SECONDS, "interactive", 300.0)  # a busy machine is not blind
         aws.forget()
         made = AlertPath(sandbox)
+        made.early = look(made, drift=False)
         sandbox.advance("20m")
         yield made
     aws.forget()
@@ -67,6 +68,13 @@ def test_the_way_is_whole_once_the_stacks_stand(sound: Result) -> None:
     lately = sound.part("lately").table
     assert lately is not None and list(lately["sink"]) == [f"{sink} ({region})" for region in (HOME, AWAY) for sink in ("slack", "pagerduty")]  # fmt: skip
     assert lately["alerts handled"][0] >= 2 and set(lately["failed"]) == {0} and set(lately["last heartbeat"]) != {"–"}
+
+
+def test_before_the_first_heartbeat_it_is_not_known_whether_alerts_get_through(path: AlertPath) -> None:
+    assert path.early.sentence.startswith("Whether alerts reach people is not known yet"), path.early.sentence
+    assert path.early.verdict is Verdict.WARN and len(path.early.findings) == 10
+    assert path.early.table is not None and len(path.early.table) == 1  # one reason, told once
+    assert path.early.table.iloc[0, 0] == ", ".join(f"{sink} ({region})" for region in (HOME, AWAY) for sink in ("slack", "pagerduty"))  # fmt: skip
 
 
 def test_what_was_changed_by_hand_is_told_with_the_way_back(path: AlertPath, sound: Result) -> None:
