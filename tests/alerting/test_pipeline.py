@@ -79,9 +79,14 @@ def test_before_the_first_heartbeat_it_is_not_known_whether_alerts_get_through(p
 
 def test_what_was_changed_by_hand_is_told_with_the_way_back(path: AlertPath, sound: Result) -> None:
     path.client("lambda").update_function_configuration(FunctionName="ops-notify-slack", Timeout=3)
+    path.client("lambda").get_waiter("function_updated_v2").wait(
+        FunctionName="ops-notify-slack"
+    )  # else it is being updated, too
     found = look(path)
     path.client("lambda").update_function_configuration(FunctionName="ops-notify-slack", Timeout=45)
-    assert keys(found) == {f"by hand:alerts-delivery/SlackFunction:{HOME}"} and found.verdict is Verdict.WARN
+    assert keys(found) == {f"by hand:alerts-delivery/SlackFunction:{HOME}"} and found.verdict is Verdict.WARN, (
+        found.findings
+    )
     assert "Timeout differs" in found.findings[0].text and "plan --over-hand" in found.findings[0].text
 
 
