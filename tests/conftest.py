@@ -82,6 +82,8 @@ def no_aws_variables() -> Iterator[None]:
         for name in list(os.environ):
             if name.startswith(("AWS_", "OPSLIB_ENV", "OPSLIB_SANDBOX", "PG")):
                 patch.delenv(name)
+        # Also before it is started: a fixture that points elsewhere meanwhile must leave it as it was.
+        patch.setenv("OPSLIB_SANDBOX", str(Path(os.environ[SHARED], os.environ.get("PYTEST_XDIST_WORKER", "main"))))
         yield
 
 
@@ -97,8 +99,8 @@ def sandbox(no_aws_variables: None) -> Iterator[Sandbox]:
 
     A test that injects faults, changes settings or counts calls takes that back, or starts its own.
     """
-    with Sandbox(clock="frozen", scenario="checkout-locks") as running, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OPSLIB_SANDBOX", str(running.directory))
+    directory = Path(os.environ[SHARED], os.environ.get("PYTEST_XDIST_WORKER", "main"))
+    with Sandbox(clock="frozen", scenario="checkout-locks", directory=directory) as running:
         yield running
 
 
