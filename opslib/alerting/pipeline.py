@@ -160,9 +160,7 @@ def _links(path: Path, found: list[Fault]) -> Result:
 def _wanted(path: Path, link: str, region: str) -> int:
     """Return how many of a link the templates want in a region."""
     environment = path.run.environment
-    bodies = [
-        body["Resources"].values() for place, body in wanted.bodies(environment).items() if place.region == region
-    ]
+    bodies = [body["Resources"].values() for place, body in path.bodies.items() if place.region == region]
     if link == "stacks":
         return len(bodies)
     if link == "heartbeats":

@@ -64,10 +64,18 @@ class Path:
         """Return the stacks that there are not."""
         return {wanted.Place(one.stack, one.region) for one in self.rows("stacks") if not one.status}
 
+    @cached_property
+    def bodies(self) -> dict[wanted.Place, dict[str, Any]]:
+        """Return the template of every stack that should stand."""
+        return wanted.bodies(self.run.environment)
+
+    @cached_property
+    def _differs(self) -> dict[tuple[str, str], list[str]]:
+        return {(one.stack, one.region): one.differs.split() for one in self.rows("stacks")}
+
     def pending(self, stack: str, region: str, resource: str) -> bool:
         """Tell whether the template has a resource otherwise than its stack: that is told of the stack, once."""
-        differs = (one.differs.split() for one in self.rows("stacks") if (one.stack, one.region) == (stack, region))
-        return any(resource in names for names in differs)
+        return resource in self._differs.get((stack, region), ())
 
     def of(self, name: str, key: str) -> dict[tuple[str, str], Any]:
         """Return the rows of a fact by name and region."""

@@ -19,10 +19,10 @@ def main(names: list[str]) -> None:
     backend.load_ministack()
     cloudwatch = importlib.import_module("ministack.services.cloudwatch")
     where = base_life.location().life
-    raised = {}
+    raised, lived = {}, life.load(where)
     for name in names:
         cloudwatch.reset()
-        services = Services.of(life.load(where), life.overlay(name, where), clock, Settings())
+        services = Services.of(lived, life.overlay(name, where), clock, Settings())
         ShopAlarms(services).install(clock.now().timestamp())
         held = [*cloudwatch._alarms._data.items(), *cloudwatch._composite_alarms._data.items()]
         raised[name] = sorted({key[2] for key, alarm in held if alarm["StateValue"] == "ALARM"})
