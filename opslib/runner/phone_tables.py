@@ -10,6 +10,7 @@ _OURS = re.compile(r'<table (style="table-layout:auto.*?)</table>', re.S)  # as 
 _NAME = re.compile(r"<th\s[^>]*>(.*?)</th>", re.S)
 _ROW = re.compile(r"<tr>.*?</tr>", re.S)
 _CELL = re.compile(r"<td (style=[^>]*)>(.*?)</td>", re.S)
+_TAG = re.compile(r"<[^>]*>")
 SCREEN = 54  # characters of 12 px beside each other on 390 px
 GAP = 1.6  # of them between two columns
 WORDY = 30  # what a column that may break its lines needs
@@ -21,7 +22,10 @@ def by_rows(fragment: str) -> str:
 
 
 def _named(table: str) -> str:
-    names, rows = _NAME.findall(table), [_CELL.findall(row) for row in _ROW.findall(table)[1:]]
+    names, rows = (
+        [_TAG.sub("", name) for name in _NAME.findall(table)],
+        [_CELL.findall(row) for row in _ROW.findall(table)[1:]],
+    )
     if not rows or any(len(row) != len(names) for row in rows):
         return table
     longest = [max(_long(row[place][1]) for row in rows) for place in range(len(names))]
@@ -29,7 +33,7 @@ def _named(table: str) -> str:
     wide = sum(max(min(value, WORDY), head) + GAP for value, head in zip(longest, heads, strict=True))
     if wide <= SCREEN:
         return table
-    column = iter(names * len(rows))
+    column = iter([html.escape(html.unescape(name)) for name in names] * len(rows))  # a quote in it ends no attribute
     told = _CELL.sub(lambda cell: f'<td data-column="{next(column)}" {cell[1]}>{cell[2]}</td>', table)
     return told.replace("<table ", '<table class="rows" ', 1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from opslib.display import FLAG, result_html
 from opslib.result import Result, Verdict
 from opslib.runner import report, runbooks
+from opslib.runner.harmless import harmless
 from opslib.runner.phone_tables import by_rows
 from opslib.runner.runbooks import Notebook
 
@@ -58,3 +60,12 @@ def test_a_wide_table_is_told_row_by_row_and_a_small_one_stays(page: Any) -> Non
 def test_what_is_not_our_table_stays_as_it_is() -> None:
     for other in ("<table><tr><td>1</td></tr></table>", '<table style="table-layout:auto"><tbody><tr><td>no style</td></tr></tbody></table>'):  # fmt: skip
         assert by_rows(other) == other
+
+
+def test_a_name_cannot_become_an_attribute() -> None:
+    """What a notebook of somebody else shows may be made to look like our table: quotes of its text end no attribute."""
+    name = 'x" onmouseover="alert(1)" y="'
+    raw = f'<table style="table-layout:auto"><tr><th style="a">{name}</th><th style="b"><b title="q">k</b> &amp;</th></tr><tr><td style="c">{"w" * 60}</td><td style="d">{"z" * 60}</td></tr></table>'
+    told = by_rows(harmless(raw))
+    assert 'class="rows"' in told and f'data-column="{escape(name)}" style="c"' in told
+    assert 'data-column="k &amp;" style="d"' in told
