@@ -203,11 +203,8 @@ def _from_file(name: str) -> Environment:
     known: dict[str, Any] = _read_file(file).get("env", {})
     if name not in known:
         near = difflib.get_close_matches(name, [*known, "sandbox"], 1)
-        fix = (
-            f"did you mean {near[0]!r}?"
-            if near
-            else f"add a section [env.{name}], or choose {', '.join(sorted({*known, 'sandbox'}))}"
-        )
+        others = ", ".join(sorted({*known, "sandbox"}))
+        fix = f"did you mean {near[0]!r}?" if near else f"add a section [env.{name}], or choose {others}"
         raise ConfigError(
             f"environment {name!r} is not in {file}",
             why=f"it has {', '.join(sorted(known)) or 'no environment'}",

@@ -69,9 +69,10 @@ def template(environment: Environment) -> pd.DataFrame:
 
 
 def _blind(fact: Fact) -> Result:
-    error = fact.error
-    said = f"{error.what}: {error.why or error.fix}" if error else ""
-    return Result(NAME, TITLE, Verdict.UNKNOWN, "The alarms could not be seen.", Sight(fact.sight), said)
+    said = f"{fact.error.what}: {fact.error.why or fact.error.fix}" if fact.error else ""
+    unseen = (Verdict.UNKNOWN, "The alarms could not be seen.", Sight(fact.sight), said)
+    names = ("things", "events", "useless", "firings", "restless", "quiet")
+    return Result(NAME, TITLE, *unseen, parts=tuple(Result(name, name.capitalize(), *unseen) for name in names))
 
 
 def _told(cover: Cover) -> Result:

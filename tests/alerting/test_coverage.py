@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -16,6 +17,7 @@ from opslib.alerting.coverage_parts import judged
 from opslib.errors import ParameterError, SourceError, WindowError
 from opslib.result import Result, Sight, Verdict
 from opslib.run import Run, start
+from opslib.runner import headless
 from opslib.sandbox.control import Sandbox
 from opslib.sources import alarms
 
@@ -112,6 +114,18 @@ def test_a_region_that_was_not_seen_has_no_gaps(run: Run, monkeypatch: pytest.Mo
     events = result.part("events")
     assert events.verdict is Verdict.UNKNOWN and events.sight is Sight.PARTIAL and events.table is not None
     assert set(events.table["region"]) == {"ap-northeast-1"} and not events.table["flagged"].any()
+
+
+def test_what_is_denied_leaves_a_whole_record(
+    running_sandbox: SandboxFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each cell of the notebook asks for a part, also when no alarm could be seen."""
+    monkeypatch.setenv("OPSLIB_REPORTS", str(tmp_path))
+    aws.forget()
+    running_sandbox("frozen", "quiet-day").fault(service="cloudwatch", kind="access-denied")
+    _, summary = headless.run("alarm-coverage", {})
+    assert (summary["status"], summary["exit_code"]) == ("finished", 2), summary["error"]
+    assert summary["results"][0]["sight"] == "denied"
 
 
 @pytest.fixture(scope="module")
