@@ -11,12 +11,22 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from opslib.sandbox.control import Sandbox
 
 ROOT = Path(__file__).parents[2]
+
+
+def wait_for_record(copy: Any) -> None:
+    """Wait until the record is the tab in front and its kernel idle: the index may lie there first, idle as well."""
+    copy.wait_for_selector(".lm-DockPanel-tabBar .lm-mod-current >> text='record.ipynb'", timeout=60_000)
+    copy.wait_for_selector(".jp-NotebookPanel .jp-CodeCell >> visible=true", timeout=60_000)
+    copy.wait_for_function(
+        "() => document.body.innerText.includes('Idle')", timeout=60_000
+    )  # else it asks for a kernel
 
 
 @pytest.fixture

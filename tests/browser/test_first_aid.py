@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from opslib.sandbox.control import Sandbox
+from tests.browser.conftest import wait_for_record
 from tests.warm_commands import OPSLIB
 
 SHOTS = Path(__file__).parents[2] / ".ci" / "screenshots"
@@ -32,7 +33,6 @@ def test_restart_service_by_hand(page: Any, lab_on: Any) -> None:
         page.wait_for_selector('a[href*="opslib/open"]', timeout=60_000)
         page.goto(re.sub(r"/lab.*", "/opslib/open?notebook=3-remediate%2Frestart-service", address))
         copy = page
-        copy.wait_for_selector(".jp-NotebookPanel .jp-CodeCell", timeout=60_000)
         phrases = [_run_all(copy) for _ in range(2)]
         assert len(set(phrases)) == 2 and deployments(live) == before  # two plans, nothing done
         answered = _typed(copy, phrases[0], live)  # the phrase of the plan before
@@ -45,7 +45,7 @@ def test_restart_service_by_hand(page: Any, lab_on: Any) -> None:
         assert "applied before" in _typed(copy, phrases[1], live) and deployments(live) == after
         copy.keyboard.press("Control+s")
         folder = next(project.glob("reports/sandbox/*/*/*/*_restart-service_*"))
-        _wait(lambda: "applied before" in (folder / "record.ipynb").read_text())
+        _wait(copy, lambda: "applied before" in (folder / "record.ipynb").read_text())
         environ = {**os.environ, **live.environ}
         subprocess.run([*OPSLIB, "close", str(folder)], cwd=project, env=environ, check=True)
         told = json.loads((folder / "summary.json").read_text())
@@ -54,10 +54,10 @@ def test_restart_service_by_hand(page: Any, lab_on: Any) -> None:
 
 def _run_all(copy: Any) -> str:
     """Run all cells; return the phrase that the last one asks for."""
-    copy.wait_for_function("() => document.body.innerText.includes('Idle')", timeout=60_000)
+    wait_for_record(copy)
     before = _output(copy)
     copy.click(".jp-NotebookPanel-toolbar >> text='Run all' >> visible=true")
-    _wait(lambda: "this is a new plan" in _output(copy) and _output(copy) != before)
+    _wait(copy, lambda: "this is a new plan" in _output(copy) and _output(copy) != before)
     found = re.search(r"restart-service api [0-9a-f]{8}", _output(copy))
     assert found, _output(copy)
     return found[0]
@@ -86,9 +86,11 @@ def _output(copy: Any) -> str:
     return str(copy.locator(LAST).text_content())
 
 
-def _wait(condition: Any, seconds: float = 30) -> None:
+def _wait(copy: Any, condition: Any, seconds: float = 90) -> None:
     for _ in range(int(seconds * 5)):
         if condition():
             return
         threading.Event().wait(0.2)
-    raise AssertionError("it did not come true")
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    copy.screenshot(path=str(SHOTS / "first-aid-waiting.png"))
+    raise AssertionError(f"it did not come true in {seconds:.0f} s; the last cell shows: {_output(copy)!r}")

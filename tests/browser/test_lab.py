@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from opslib.sandbox.control import Sandbox
+from tests.browser.conftest import wait_for_record
 from tests.warm_commands import OPSLIB
 
 SHOTS = Path(__file__).parents[2] / ".ci" / "screenshots"
@@ -43,10 +44,7 @@ def test_a_run_in_the_lab_is_the_same_record(lab: tuple[str, Path], sandbox: San
         page.click('a[href*="trace-request"]')
     copy = opened.value
     began = time.monotonic()
-    copy.wait_for_selector(".jp-NotebookPanel .jp-CodeCell", timeout=60_000)
-    copy.wait_for_function(
-        "() => document.body.innerText.includes('Idle')", timeout=60_000
-    )  # else it asks for a kernel
+    wait_for_record(copy)
     copy.click(".jp-NotebookPanel-toolbar >> text='Run all' >> visible=true")
     copy.wait_for_selector("text=ACT NOW", timeout=60_000)
     print(f"from the copy to the verdict {time.monotonic() - began:.1f} s; clicks: 2")
