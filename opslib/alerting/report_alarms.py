@@ -40,7 +40,7 @@ def is_rare(environment: Environment, schedule: Schedule) -> bool:
 
     Then each call of `opslib run --due` says whether one is overdue, and the alarm is on when it is, or nobody says so.
     """
-    return gap(environment, schedule) + LATEST > MOST
+    return gap(environment, schedule) + LATEST + _HOUR > MOST  # and the hour under way
 
 
 def alarm_name(environment: Environment, name: str) -> str:

@@ -154,8 +154,10 @@ def test_where_every_report_is_rare_a_task_asks_daily_whether_one_is_overdue() -
     ]
     assert watch["Target"]["DeadLetterConfig"] == morning(made())["Target"]["DeadLetterConfig"]
     assert "Watch" not in made()["Resources"]  # what comes daily says it
-    alarms = report_alarms(Environment(**FULL), [*listed, scheduled("daily", "30 8 * * *")])
-    assert [one.row["metric"] for one in alarms] == ["Overdue", "Overdue", "Success"]
+    alarms = report_alarms(
+        Environment(**FULL), [*listed, scheduled("daily", "30 8 * * *"), scheduled("twice", "0 8,9 * * mon")]
+    )
+    assert [one.row["metric"] for one in alarms] == ["Overdue", "Overdue", "Success", "Overdue"]
     assert all(one.row["period"] * one.row["n"] <= 7 * 86_400 for one in alarms)  # CloudWatch looks back no further
 
 
