@@ -68,8 +68,9 @@ def _next(found: list[Fault]) -> tuple[Next, ...]:
     """Return the notebook that mends it, where one does; the other faults say themselves what to do."""
     if not found:
         return (Next("1-monitor/alarm-coverage", {}, "see what has no alarm"),)
-    ours = [one for one in found if one.do == pipeline_parts.DEPLOY or one.do.startswith("set it back")]
-    return (Next("1-monitor/deploy-alerts", {}, "make the stacks what opslib.toml says"),) if ours else ()
+    over_hand = {"over_hand": "true"} if any(one.do.startswith(pipeline_parts.OVER_HAND) for one in found) else {}
+    ours = over_hand or any(one.do == pipeline_parts.DEPLOY for one in found)
+    return (Next("1-monitor/deploy-alerts", over_hand, "make the stacks what opslib.toml says"),) if ours else ()
 
 
 def _sentence(path: Path, found: list[Fault], blind: bool) -> str:

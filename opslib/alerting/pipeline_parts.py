@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 DEPLOY = "opslib alerts plan, then opslib alerts apply"
+OVER_HAND = "opslib alerts plan --over-hand, then apply"
 YOUNG = timedelta(minutes=20)  # a stack through which the first heartbeat may not have come yet
 EARLY = f"It is not known yet whether alerts get through: no heartbeat came, and the stack is younger than {took(YOUNG.total_seconds())}."  # fmt: skip
 _SERIOUS = {"critical": "critical", "error": "error"}
@@ -51,11 +52,13 @@ def _alarms(path: Path) -> Iterator[Fault]:
     blind = {each.removeprefix("alarms of ").partition(":")[0] for each in _problems(path, "alarms")}
     if path.facts["alarms"].frame is None:
         return
+    made = {(one.stack, one.region, one.name) for one in path.rows("resources") if one.physical}
     for one in path.rows("wanted"):
         place, severity, found = (one.name, one.region), _SERIOUS.get(one.severity, "warning"), there.get((one.name, one.region))  # fmt: skip
         if one.region in blind or (found is None and wanted.Place(one.stack, one.region) in path.absent):
             continue
-        if (found is None or found.enabled) and path.pending(one.stack, one.region, one.resource):
+        key = (one.stack, one.region, one.resource)
+        if path.pending(*key) and (key not in made if found is None else found.enabled):
             continue
         if found is None:
             yield Fault("alarm", *place, severity, "The alarm is not there.", _set_back(one.stack, one.region))
@@ -63,9 +66,7 @@ def _alarms(path: Path) -> Iterator[Fault]:
             switch = f"aws cloudwatch enable-alarm-actions --alarm-names {one.name} --region {one.region}"
             yield Fault("alarm", *place, severity, "Its actions are switched off: it tells nobody.", switch)
         elif deaf := _lacking(one.topics, found.acts_on):
-            yield Fault(
-                "alarm", *place, severity, f"It does not tell {deaf} when it goes on.", _set_back(one.stack, one.region)
-            )
+            yield Fault("alarm", *place, severity, f"It does not tell {deaf} when it goes on.", _set_back(one.stack, one.region))  # fmt: skip
         elif endless := _lacking(one.topics, found.ends_on):
             yield Fault("alarm", *place, "warning", f"It does not tell {endless} when it is over: what it opened stays open.", _set_back(one.stack, one.region))  # fmt: skip
 
@@ -80,13 +81,7 @@ def _rules(path: Path) -> Iterator[Fault]:
             switch = f"aws events enable-rule --name {one.physical} --region {one.region}"
             yield Fault("rule", *place, "error", "The rule is switched off: its events are told to nobody.", switch)
         elif not found.targets:
-            yield Fault(
-                "rule",
-                *place,
-                "error",
-                "The rule has no target: its events are told to nobody.",
-                _set_back(one.stack, one.region),
-            )
+            yield Fault("rule", *place, "error", "The rule has no target: its events are told to nobody.", _set_back(one.stack, one.region))  # fmt: skip
 
 
 def _topics(path: Path) -> Iterator[Fault]:
@@ -114,21 +109,9 @@ def _subscriptions(path: Path) -> Iterator[Fault]:
             found = heard.get((topic, sink, one.region))
             place = (f"{topic} to {sink}", one.region)
             if found is None:
-                yield Fault(
-                    "subscription",
-                    *place,
-                    "critical",
-                    f"{sink} does not hear {topic}.",
-                    _set_back(one.stack, one.region),
-                )
+                yield Fault("subscription", *place, "critical", f"{sink} does not hear {topic}.", _set_back(one.stack, one.region))  # fmt: skip
             elif found.confirmed and not found.undelivered:
-                yield Fault(
-                    "subscription",
-                    *place,
-                    "warning",
-                    "What cannot be delivered is kept by no queue.",
-                    _set_back(one.stack, one.region),
-                )
+                yield Fault("subscription", *place, "warning", "What cannot be delivered is kept by no queue.", _set_back(one.stack, one.region))  # fmt: skip
     for topic, endpoint, region in (key for key, one in heard.items() if not one.confirmed):
         fix = f"confirm it where it was sent, or aws sns list-subscriptions --region {region}, and delete it"
         severity = "critical" if endpoint.startswith("ops-notify-") else "warning"
@@ -227,7 +210,7 @@ def _escalation(path: Path) -> Iterator[Fault]:
 
 def _set_back(stack: str, region: str) -> str:
     """Return how to undo what a hand did; CloudFormation compares what templates set, and of some types it reads nothing."""
-    return f"opslib alerts plan --over-hand, then apply; where CloudFormation sees no change, set it back in {region} to what opslib alerts template {stack} says"
+    return f"{OVER_HAND}; where CloudFormation sees no change, set it back in {region} to what opslib alerts template {stack} says"
 
 
 def _missing(path: Path, link: str, one: Any, severity: str, then: str) -> Iterator[Fault]:

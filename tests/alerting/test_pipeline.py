@@ -46,10 +46,13 @@ def updated(path: AlertPath) -> None:
             )
 
 
-def look(path: AlertPath, **more: Any) -> Result:
+def look(path: AlertPath, *, thresholds: dict[str, float] | None = None, **more: Any) -> Result:
     updated(path)
     aws.forget()  # or the frozen clock would stand where it was asked first
-    return pipeline.whole(start(env="sandbox"), **more)
+    run = start(env="sandbox")
+    alerts = run.environment.alerts.model_copy(update={"thresholds": thresholds or {}})
+    run.environment = run.environment.model_copy(update={"alerts": alerts})
+    return pipeline.whole(run, **more)
 
 
 def keys(result: Result) -> set[str]:
@@ -97,6 +100,7 @@ def test_what_was_changed_by_hand_is_told_with_the_way_back(path: AlertPath, sou
         found.findings
     )
     assert "Timeout differs" in found.findings[0].text and "plan --over-hand" in found.findings[0].text
+    assert [(one.runbook, one.parameters) for one in found.next] == [("1-monitor/deploy-alerts", {"over_hand": "true"})]
 
 
 def test_the_command_says_it_and_ends_with_its_code(path: AlertPath, sound: Result) -> None:
@@ -121,6 +125,18 @@ def test_what_the_stack_has_yet_to_make_is_told_once_with_the_plan_that_makes_it
     found = look(path, drift=False)
     assert keys(found) == {f"stack:alerts-application:{HOME}"}, found.findings
     assert found.findings[0].text.endswith("Do: opslib alerts plan, then opslib alerts apply")
+
+
+def test_an_alarm_that_is_gone_is_told_also_while_its_template_waits(path: AlertPath, sound: Result) -> None:
+    """Else the next change of thresholds would hide that it was deleted: only what no stack has made is told of the stack."""
+    name, waiting, watch = "sandbox-api-cpu-utilization", {"api-cpu-utilization": 71.0}, path.client("cloudwatch")
+    [alarm] = watch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
+    assert keys(look(path, drift=False, thresholds=waiting)) == {f"stack:alerts-services:{HOME}"}
+    watch.delete_alarms(AlarmNames=[name])
+    found = look(path, drift=False, thresholds=waiting)
+    given = watch.meta.service_model.operation_model("PutMetricAlarm").input_shape.members
+    watch.put_metric_alarm(**{key: value for key, value in alarm.items() if key in given})
+    assert keys(found) == {f"stack:alerts-services:{HOME}", f"alarm:{name}:{HOME}"}, found.findings
 
 
 def test_the_escalation_policy_has_two_levels_and_the_key_stands_nowhere(sound: Result) -> None:
