@@ -124,7 +124,7 @@ def pages(
 ) -> Iterator[Any]:
     """Yield the items under `key` (such as "InvalidationList.Items") of all pages; the next page is asked for when needed.
 
-    Of an operation whose pages boto3 does not know, `key` is a name and the next page is asked for by nextToken.
+    Of an operation whose pages boto3 does not know, `key` is a name and the next page is asked for by nextToken or NextToken.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -138,9 +138,9 @@ def pages(
         while True:
             told = getattr(asking, operation)(**asked, **token)
             yield from told.get(key) or []
-            if not told.get("nextToken"):
+            token = {name: told[name] for name in ("nextToken", "NextToken") if told.get(name)}
+            if not token:
                 return
-            token = {"nextToken": told["nextToken"]}
     except (BotoCoreError, ClientError) as error:
         raise explain(error, environment) from None
 

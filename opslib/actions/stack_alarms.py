@@ -19,14 +19,16 @@ if TYPE_CHECKING:
     from opslib.config import Environment
 
 _SKEW, _AWS = timedelta(minutes=5), "AWS/"
+_METRIC = {"Namespace", "MetricName", "Dimensions"}
 
 
 def zeros(text: str, touched: Sequence[Touched], region: str) -> Iterator[Step]:
-    """Yield the zeros for those alarms of a template that would be new, a step a namespace (cloudwatch:PutMetricData)."""
+    """Yield the zeros for those alarms of a template that would be new or look at another metric, a step a namespace (cloudwatch:PutMetricData)."""
     resources = json.loads(text)["Resources"]
     found: dict[str, list[dict[str, Any]]] = {}
     for one in touched:
-        held = resources.get(one.name, {}).get("Properties", {}) if one.action == "Add" else {}
+        other = one.action == "Add" or _METRIC & set(one.of)
+        held = resources.get(one.name, {}).get("Properties", {}) if other else {}
         if held.get("TreatMissingData") == "breaching" and not held.get("Namespace", _AWS).startswith(_AWS):
             point = {"MetricName": held["MetricName"], "Dimensions": held["Dimensions"], "Value": 0.0}
             found.setdefault(held["Namespace"], []).append(point)

@@ -138,16 +138,10 @@ def drift(environment: Environment, stack: str, *, region: str = "", looks: int 
         return f"NOT SEEN: {error.what}: {error.why}", {}
     if told["DetectionStatus"] != "DETECTION_COMPLETE":
         return f"NOT SEEN: {told['DetectionStatus']} {told.get('DetectionStatusReason', '')}".strip(), {}
-    asked: dict[str, Any] = {
-        "region": region,
-        "StackName": stack,
-        "StackResourceDriftStatusFilters": ["MODIFIED", "DELETED"],
-    }
-    answer = aws.ask(environment, "cloudformation", "describe_stack_resource_drifts", **asked)
-    rows = answer["StackResourceDrifts"]
-    more = "; more than one page of them" if answer.get("NextToken") else ""
+    asked: dict[str, Any] = {"StackName": stack, "StackResourceDriftStatusFilters": ["MODIFIED", "DELETED"]}
+    rows = aws.pages(environment, "cloudformation", "describe_stack_resource_drifts", "StackResourceDrifts", region=region, **asked)  # fmt: skip
     found = {one["LogicalResourceId"]: _differs(one) for one in rows if one["StackResourceDriftStatus"] in {"MODIFIED", "DELETED"}}  # fmt: skip
-    return f"{told['StackDriftStatus']}{more}", found
+    return told["StackDriftStatus"], found
 
 
 def happened(environment: Environment, stack: str, since: datetime, *, region: str = "") -> list[dict[str, Any]]:

@@ -89,6 +89,11 @@ def _made(environment: Environment, plan: Plan, step: Step) -> Progress:
     told = next(one for one in plan.parameters["stacks"] if (one["name"], one["region"]) == (stack, step.region))
     planned = {one["name"]: state.Touched(**{**one, "of": tuple(one["of"])}) for one in told["touched"]}
     more = stack_diff.unforeseen(planned, found["touched"])
+    if "DeploymentMode" in step.arguments:  # it sets back whatever hands did, also since the plan was made
+        seen, by_hand = state.drift(environment, stack, region=step.region)
+        if seen.startswith("NOT SEEN"):
+            return Progress("unknown", f"the change set of {stack} was not carried out; what it would set back: {seen}")
+        more += [f"{name}, changed by hand since: {what}" for name, what in by_hand.items() if told["by_hand"].get(name) != what]  # fmt: skip
     if more:
         return Progress("failed", f"the change set of {stack} would do more than the plan said, and was not carried out: {'; '.join(more)}")  # fmt: skip
     return Progress("done", f"the change set of {stack} touches {len(found['touched'])} resources, none otherwise than planned")  # fmt: skip

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,7 @@ class Standing:
     differs: bool
     by_hand: Mapping[str, str] = field(default_factory=dict)  # by name: what was changed, as far as somebody looked
     blind: str = ""  # why that was not seen
+    spares: bool = False  # what hands did to resources that are not touched stays
 
     @property
     def place(self) -> str:
@@ -118,39 +120,44 @@ def undo(run: Run, plan: Plan, kept: Kept) -> Plan:
     done = {(step.arguments["StackName"], step.region) for step in carried}
     stacks = [one for one in reversed(plan.parameters["stacks"]) if (one["name"], one["region"]) in done]
     if not stacks:
-        raise Refused(
-            "there is nothing to go back from", why="no change set was carried out", fix=plan.verification.look
-        )
-    found = [
-        one for old in stacks if old["previous"] and (one := standing(environment, _old(environment, old))).differs
-    ]
+        raise Refused("there is nothing to go back from", why="no change set was carried out", fix=plan.verification.look)  # fmt: skip
+    found = [one for old in stacks if old["previous"] and (one := standing(environment, _old(environment, old))).differs]  # fmt: skip
     gone = [one for one in stacks if not one["previous"]]
     if not found and not gone:
         why = "templates and values are what they were before it; what a hand had changed is not done again"
         raise Refused("there is nothing to go back from", why=why, fix=plan.verification.look)
-    found = _looked(environment, found)
-    rows = [
-        Change(
-            _place(one), "stands", "is deleted; queues, logs and keys stay", "make it again", "what it makes is gone"
-        )
-        for one in gone
-    ]
-    before = {
-        _place(one): following.identity(state.find(environment, one["name"], region=one["region"])) for one in stacks
-    }
+    looked = _looked(environment, found)
+    found = [_own(one) for one in looked]
+    left = sorted(f"{one.place}/{name}" for one, own in zip(looked, found, strict=True) for name in one.by_hand.keys() - own.by_hand.keys())  # fmt: skip
+    stood = {_place(one): state.find(environment, one["name"], region=one["region"]) for one in stacks}
+    since = [_place(one) for one in stacks if stood[_place(one)] and _deployed_since(environment, plan, one)]
+    limits = [f"changed by hand, and left so: {', '.join(left)}"] * bool(left) + [f"deployed since by another plan, and that goes back, too: {', '.join(since)}"] * bool(since)  # fmt: skip
+    rows = [Change(_place(one), "stands", "is deleted; queues, logs and keys stay", "make it again", "what it makes is gone") for one in gone]  # fmt: skip
     steps = [_delete(one["name"], one["region"]) for one in gone]
     return plans.propose(
         run, action=BACK, title=f"Undo: {plan.title}", target=plan.target, parameters={"stacks": [_remembered(environment, one) for one in found]},
-        before=before, changes=(*rows, *(row for one in found for row in _rows(one))),
-        conditions=_conditions(found, True, True) if found else (), limits=(), steps=(*steps, *(step for one in found for step in _steps(environment, one))),
+        before={place: following.identity(told) for place, told in stood.items()}, changes=(*rows, *(row for one in found for row in _rows(one))),
+        conditions=_conditions(found, True, True) if found else (), limits=tuple(limits), steps=(*steps, *(step for one in found for step in _steps(environment, one))),
         verification=Verification("The events of the stacks, of this very change.", plan.verification.look, 5.0, 1800.0), undo_draft=Undo("plan it again"),
     )  # fmt: skip
 
 
+def _deployed_since(environment: Environment, plan: Plan, told: dict[str, Any]) -> bool:
+    """Tell by a stack's events whether something but the plan has changed it since."""
+    place = (told["name"], told["region"])
+    own = [step.arguments["ClientRequestToken"] for step in plan.steps if step.operation == "ExecuteChangeSet" and (step.arguments["StackName"], step.region) == place]  # fmt: skip
+    events = state.happened(environment, told["name"], datetime.fromisoformat(plan.made_at), region=told["region"])
+    return any(one["LogicalResourceId"] == told["name"] and one["ResourceStatus"].endswith("_COMPLETE") and one.get("ClientRequestToken") not in own for one in events)  # fmt: skip
+
+
+def _own(one: Standing) -> Standing:
+    """Leave what hands did to what a way back does not touch; where one is gone that it touches, it takes a change set that sets all back."""
+    own = {each.name: one.by_hand[each.name] for each in one.touched if each.name in one.by_hand}
+    return one if "deleted" in own.values() else replace(one, by_hand=own, spares=True)
+
+
 def _old(environment: Environment, told: dict[str, Any]) -> Wanted:
-    return Wanted(
-        told["name"], state.kept(environment, told["previous"]), told["values"], told["region"], role=told["role"]
-    )
+    return Wanted(told["name"], state.kept(environment, told["previous"]), told["values"], told["region"], role=told["role"])  # fmt: skip
 
 
 def _place(told: dict[str, Any]) -> str:
@@ -168,7 +175,7 @@ def _steps(environment: Environment, one: Standing) -> Iterator[Step]:
     asked = {
         "StackName": wanted.name, "ChangeSetName": name, "ChangeSetType": "CREATE" if one.new else "UPDATE", **body,
         **({"Parameters": [{"ParameterKey": key, **({"UsePreviousValue": True} if value == state.SECRET else {"ParameterValue": value})} for key, value in wanted.values.items()]} if wanted.values else {}),
-        "Capabilities": ["CAPABILITY_IAM"], **({"ImportExistingResources": True} if one.new else {"DeploymentMode": "REVERT_DRIFT"} if one.by_hand else {}), **({"RoleARN": wanted.role} if wanted.role else {}),
+        "Capabilities": ["CAPABILITY_IAM"], **({"ImportExistingResources": True} if one.new else {"DeploymentMode": "REVERT_DRIFT"} if one.by_hand and not one.spares else {}), **({"RoleARN": wanted.role} if wanted.role else {}),
     }  # fmt: skip
     yield Step("cloudformation", "CreateChangeSet", asked, f"make the change set of {one.place}; nothing is carried out", address, wanted.region)  # fmt: skip
     yield from stack_alarms.zeros(wanted.text, one.touched, wanted.region)
@@ -179,14 +186,16 @@ def _steps(environment: Environment, one: Standing) -> Iterator[Step]:
 
 
 def _delete(name: str, region: str) -> Step:
-    token = {"StackName": name, "ClientRequestToken": f"opslib-delete-{name}"}
-    return Step("cloudformation", "DeleteStack", token, f"delete the stack {name} {region}".strip(), "", region)
+    """Without a token of its own: CloudFormation remembers one, and would refuse to delete a stack that was made again."""
+    return Step(
+        "cloudformation", "DeleteStack", {"StackName": name}, f"delete the stack {name} {region}".strip(), "", region
+    )
 
 
 def _remembered(environment: Environment, one: Standing) -> dict[str, Any]:
     previous = "" if one.new else state.keep(environment, one.text)
     values = {} if one.new else state.values(one.told or {})
-    return {"name": one.wanted.name, "region": one.wanted.region, "role": one.wanted.role, "previous": previous, "values": values, "touched": [asdict(each) for each in one.touched], "by_hand": sorted(one.by_hand)}  # fmt: skip
+    return {"name": one.wanted.name, "region": one.wanted.region, "role": one.wanted.role, "previous": previous, "values": values, "touched": [asdict(each) for each in one.touched], "by_hand": dict(one.by_hand)}  # fmt: skip
 
 
 def _rows(one: Standing) -> Iterator[Change]:

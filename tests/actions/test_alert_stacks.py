@@ -36,11 +36,13 @@ def live() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def scheduled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def scheduled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project whose one report is due every half hour, and never comes."""
     written = '[[schedule]]\nname = "looks"\nnotebook = "2-investigate/first-look"\ncron = "*/30 * * * *"\n'
-    (tmp_path / "opslib.toml").write_text(f'default = "sandbox"\n{written}')
     monkeypatch.setenv("OPSLIB_ROOT", str(tmp_path))
+    file = tmp_path / "opslib.toml"
+    file.write_text(f'default = "sandbox"\n{written}')
+    return file
 
 
 def with_alerts(run: Run, **changed: Any) -> Run:
@@ -147,7 +149,7 @@ def seen(plan: Plan, run: Run) -> str:
     return f"{found.state}: {found.says}"
 
 
-def test_they_are_made_seen_to_act_changed_and_taken_back(run: Run, live: Sandbox, applied: Apply, scheduled: None) -> None:  # fmt: skip
+def test_they_are_made_seen_to_act_changed_and_taken_back(run: Run, live: Sandbox, applied: Apply, scheduled: Path) -> None:  # fmt: skip
     plan = deploying.deploy(run)
     live.clear_messages()
     answer = applied(plan)
@@ -161,6 +163,7 @@ def test_they_are_made_seen_to_act_changed_and_taken_back(run: Run, live: Sandbo
 
     tells_what_no_longer_acts(plan, run, live)
     sets_back_what_a_hand_did(run, live, applied)
+    does_not_set_back_what_was_not_shown(run, live, applied)
     with_alerts(run, thresholds={"api-cpu-utilization": 71})
     change = deploying.deploy(run)
     assert [one.target.partition(" ")[0] for one in change.changes] == [f"alerts-services/{template.logical('sandbox-api-cpu-utilization')}"]  # fmt: skip
@@ -173,8 +176,13 @@ def test_they_are_made_seen_to_act_changed_and_taken_back(run: Run, live: Sandbo
     run.environment = usual
     assert applied(change).verdict == "ok"
     assert threshold(live) == 71
-    back = applied(way_back(change))
+    by_hand(live, "sandbox-web-cpu-utilization", 98.0)
+    way = way_back(change)
+    assert way.limits == (f"changed by hand, and left so: alerts-services/{template.logical('sandbox-web-cpu-utilization')}",)  # fmt: skip
+    back = applied(way)
     assert back.verdict == "ok" and threshold(live) == 80, back.sentence
+    assert threshold(live, "sandbox-web-cpu-utilization") == 98, "what somebody else did meanwhile is not undone"
+    waits_for_another_metric_too(run, live, applied, scheduled)
 
     gone = way_back(plan)
     assert [step.operation for step in gone.steps] == ["DeleteStack"] * 5
@@ -198,9 +206,17 @@ def new_alarms_on_silence_wait(live: Sandbox) -> None:
     live.advance("20m")
 
 
-def threshold(live: Sandbox) -> float:
-    [alarm] = live.client("cloudwatch").describe_alarms(AlarmNames=["sandbox-api-cpu-utilization"])["MetricAlarms"]
+def threshold(live: Sandbox, name: str = "sandbox-api-cpu-utilization") -> float:
+    [alarm] = live.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
     return float(alarm["Threshold"])
+
+
+def by_hand(live: Sandbox, name: str, limit: float) -> None:
+    """Give an alarm another threshold, past CloudFormation."""
+    watch = live.client("cloudwatch")
+    [alarm] = watch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
+    given = watch.meta.service_model.operation_model("PutMetricAlarm").input_shape.members
+    watch.put_metric_alarm(**{key: value for key, value in alarm.items() if key in given} | {"Threshold": limit})
 
 
 def tells_what_no_longer_acts(plan: Plan, run: Run, live: Sandbox) -> None:
@@ -229,17 +245,15 @@ def tells_what_no_longer_acts(plan: Plan, run: Run, live: Sandbox) -> None:
 def sets_back_what_a_hand_did(run: Run, live: Sandbox, applied: Apply) -> None:
     """The templates are as they were, and an alarm's threshold, one that is gone and a rule that is off are set back."""
     watch, name, gone = live.client("cloudwatch"), "sandbox-api-cpu-utilization", "sandbox-web-memory-utilization"
-    [alarm] = watch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
-    given = watch.meta.service_model.operation_model("PutMetricAlarm").input_shape.members
-    watch.put_metric_alarm(**{key: value for key, value in alarm.items() if key in given} | {"Threshold": 99.0})
+    by_hand(live, name, 99.0)
     watch.delete_alarms(AlarmNames=[gone])
     [told] = live.client("cloudformation").describe_stack_resources(StackName="alerts-application", LogicalResourceId="Health")["StackResources"]  # fmt: skip
     rule = {"Name": told["PhysicalResourceId"].rpartition("|")[2]}
     live.client("events").disable_rule(**rule)
     assert [one.what for one in deploying.deploy(run).blocked] == ["something is to be changed"]
     plan = deploying.deploy(run, over_hand=True)
-    by_hand = {one.target.partition(" ")[0]: one.now for one in plan.changes}
-    assert by_hand == {
+    changed = {one.target.partition(" ")[0]: one.now for one in plan.changes}
+    assert changed == {
         "alerts-delivery/PagerDutyOnCritical": "changed by hand: deleted",  # what was mended above is another one
         f"alerts-services/{template.logical(name)}": "changed by hand: Threshold differs",
         f"alerts-services/{template.logical(gone)}": "changed by hand: deleted",
@@ -252,6 +266,30 @@ def sets_back_what_a_hand_did(run: Run, live: Sandbox, applied: Apply) -> None:
     assert live.client("events").describe_rule(**rule)["State"] == "ENABLED"
     with pytest.raises(Refused, match="nothing to go back from"):
         way_back(plan)
+
+
+def does_not_set_back_what_was_not_shown(run: Run, live: Sandbox, applied: Apply) -> None:
+    """A change set that sets drift back is of the whole stack: what a hand did since the plan was made ends it."""
+    name, since = "sandbox-api-cpu-utilization", "sandbox-web-cpu-utilization"
+    by_hand(live, name, 99.0)
+    plan = deploying.deploy(run, over_hand=True)
+    by_hand(live, since, 98.0)
+    answer = applied(plan)
+    assert answer.verdict == "critical" and f"{template.logical(since)}, changed by hand since: Threshold differs" in answer.sentence  # fmt: skip
+    assert (threshold(live, name), threshold(live, since)) == (99, 98)
+    by_hand(live, name, 80.0)
+    by_hand(live, since, 80.0)
+
+
+def waits_for_another_metric_too(run: Run, live: Sandbox, applied: Apply, scheduled: Path) -> None:
+    """A report that becomes rare is watched by another metric, which has no datapoint yet: its alarm is not on at once."""
+    scheduled.write_text(scheduled.read_text().replace("*/30 * * * *", "0 9 1 * *"))
+    rare = deploying.deploy(with_alerts(run, thresholds={}))
+    assert [step.operation for step in rare.steps] == ["CreateChangeSet", "PutMetricData", "ExecuteChangeSet"]
+    assert applied(rare).verdict == "ok"
+    live.advance("5m")
+    [alarm] = live.client("cloudwatch").describe_alarms(AlarmNames=["sandbox-report-looks"])["MetricAlarms"]
+    assert (alarm["MetricName"], alarm["StateValue"]) == ("Overdue", "OK")
 
 
 def test_a_stack_that_fails_is_told_with_its_reason(run: Run, live: Sandbox, applied: Apply) -> None:

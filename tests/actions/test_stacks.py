@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from opslib.actions import stack_diff, stacks
+from opslib.actions import stack_diff, stack_state, stacks
 from opslib.applying import way_back
 from opslib.errors import Refused, SourceError
 from opslib.plan import Action, Plan, Verification, register
@@ -128,7 +128,11 @@ def test_two_stacks_are_made_changed_and_taken_back(
     assert live.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])["Attributes"]["VisibilityTimeout"] == "30"  # fmt: skip
 
     gone = way_back(plan)  # the first plan made both
-    assert [step.arguments["StackName"] for step in gone.steps] == ["tries-2", "tries-1"]
+    assert back.limits == () and gone.limits == ("deployed since by another plan, and that goes back, too: tries-1",)
+    assert [step.arguments for step in gone.steps] == [
+        {"StackName": "tries-2"},
+        {"StackName": "tries-1"},
+    ]  # AWS remembers a token
     assert applied(gone).verdict == "ok"
     assert {status(live, name) for name in ("tries-1", "tries-2")} == {"DELETE_COMPLETE"}
     assert live.client("sqs").get_queue_url(QueueName="tries-failed")  # retained, as its template says
@@ -159,6 +163,15 @@ def test_what_holds_data_or_was_changed_by_hand_stands_against_it(
     found = planned(slower)
     assert "Kept: VisibilityTimeout differs" in next(one.found for one in found.blocked)
     assert not planned(slower, over_hand=True).blocked
+
+
+def test_all_that_a_hand_did_is_seen_also_beyond_a_page(live: Sandbox, run: Run, planned: Callable[..., Plan], applied: Callable[..., Result]) -> None:  # fmt: skip
+    names = [f"/tries/{number}" for number in range(101)]
+    many = {f"P{number}": {"Type": "AWS::SSM::Parameter", "Properties": {"Name": name, "Type": "String", "Value": "x"}} for number, name in enumerate(names)}  # fmt: skip
+    assert applied(planned({"Resources": many})).verdict == "ok"
+    for first in range(0, len(names), 10):
+        live.client("ssm").delete_parameters(Names=names[first : first + 10])
+    assert stack_state.drift(run.environment, "tries-1") == ("DRIFTED", dict.fromkeys(many, "deleted"))
 
 
 def test_a_stack_that_could_not_be_made_is_deleted_and_made_anew(
