@@ -128,8 +128,13 @@ def event_rules(environment: Environment, *, about: Collection[str]) -> pd.DataF
         for one in aws.pages(environment, "events", "list_rules", "Rules", region=region):
             pattern = json.loads(one.get("EventPattern") or "{}")
             if any(source in about for source in pattern.get("source", []) if isinstance(source, str)):
-                targets = aws.pages(environment, "events", "list_targets_by_rule", "Targets", region=region, Rule=one["Name"])  # fmt: skip
-                yield {"rule": one["Name"], "state": one["State"], "pattern": canonical(pattern), "targets": _words(sorted(each["Arn"] for each in targets))}  # fmt: skip
+                try:
+                    targets = sorted(each["Arn"] for each in aws.pages(environment, "events", "list_targets_by_rule", "Targets", region=region, Rule=one["Name"]))  # fmt: skip
+                except OpsError as error:
+                    if not _is_absent(error):
+                        raise
+                    continue  # it was deleted meanwhile: the others are there
+                yield {"rule": one["Name"], "state": one["State"], "pattern": canonical(pattern), "targets": _words(targets)}  # fmt: skip
 
     return _each([(region, "rules") for region in dict.fromkeys((environment.region, EDGE))], ask, EVENT_RULES)
 
