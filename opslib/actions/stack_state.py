@@ -123,12 +123,13 @@ def set_identity(found: dict[str, Any]) -> dict[str, Any]:
     return {"change set": digest([known, found["created"]]), "execution": found["execution"]}
 
 
-def drift(environment: Environment, stack: str, *, region: str = "", looks: int = 20) -> tuple[str, dict[str, str]]:
-    """Detect what was changed by hand: how well it was seen, and what differs by resource (DetectStackDrift and its answers)."""
+def drift(environment: Environment, stack: str, *, region: str = "", looks: int = 200) -> tuple[str, dict[str, str]]:
+    """Detect what was changed by hand: how well it was seen, and what differs by resource (DetectStackDrift and its answers).
+
+    Of many resources it takes AWS "several minutes": five are waited, less with fewer `looks`.
+    """
     try:
-        begun = aws.ask(environment, "cloudformation", "detect_stack_drift", region=region, StackName=stack)[
-            "StackDriftDetectionId"
-        ]
+        begun = aws.ask(environment, "cloudformation", "detect_stack_drift", region=region, StackName=stack)["StackDriftDetectionId"]  # fmt: skip
         for _ in range(looks):
             told = aws.ask(environment, "cloudformation", "describe_stack_drift_detection_status", region=region, StackDriftDetectionId=begun)  # fmt: skip
             if told["DetectionStatus"] != "DETECTION_IN_PROGRESS":

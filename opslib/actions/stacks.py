@@ -230,7 +230,7 @@ def _kind(one: Standing, name: str) -> str:
 
 
 def _looked(environment: Environment, found: Sequence[Standing], *, all_of_them: bool = False) -> list[Standing]:
-    """Look what was changed by hand, in those that differ or in all, at once: AWS takes half a minute for each."""
+    """Look what was changed by hand, in those that differ or in all, at once: AWS takes half a minute for each, or several."""
     old = {one.place: one for one in found if not one.new and (one.differs or all_of_them)}
     work = {place: partial(state.drift, environment, one.wanted.name, region=one.wanted.region) for place, one in old.items()}  # fmt: skip
     seen: dict[str, Any] = regions.at_once(work, needed=list(work))

@@ -88,14 +88,14 @@ def resources(environment: Environment) -> pd.DataFrame:
 
 
 def by_hand(environment: Environment, places: Iterable[Place]) -> pd.DataFrame:
-    """Return what of these stacks was changed by hand (cloudformation:DetectStackDrift), which takes AWS up to half a minute.
+    """Return what of these stacks was changed by hand (cloudformation:DetectStackDrift), as far as AWS sees it in half a minute.
 
     Columns: stack, region, name (of the resource), what str; attrs and errors as of `standing`.
     """
     problems = []
 
     def ask(place: Place, _: Any) -> Iterator[dict[str, Any]]:
-        seen, found = state.drift(environment, place.stack, region=place.region)
+        seen, found = state.drift(environment, place.stack, region=place.region, looks=20)
         if seen.startswith("NOT SEEN"):
             problems.append(f"drift of {place.stack} in {place.region}: {seen.removeprefix('NOT SEEN: ')}")
         yield from ({"name": name, "what": what} for name, what in sorted(found.items()))

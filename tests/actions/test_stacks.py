@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from opslib import aws
 from opslib.actions import stack_diff, stack_state, stacks
 from opslib.applying import way_back
 from opslib.errors import Refused, SourceError
@@ -163,6 +166,21 @@ def test_what_holds_data_or_was_changed_by_hand_stands_against_it(
     found = planned(slower)
     assert "Kept: VisibilityTimeout differs" in next(one.found for one in found.blocked)
     assert not planned(slower, over_hand=True).blocked
+
+
+def test_a_detection_of_drift_that_takes_minutes_is_waited_for(planned: Callable[..., Plan], applied: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    """AWS takes several minutes for many resources; given up, no plan could be made of a stack that is large."""
+    assert applied(planned(TWO)).verdict == "ok"
+    real, looks = aws.ask, itertools.count(1)
+
+    def slow(environment: Any, service: str, operation: str, /, **given: Any) -> dict[str, Any]:
+        told = real(environment, service, operation, **given)
+        late = operation == "describe_stack_drift_detection_status" and next(looks) < 100  # of 1.5 s
+        return {**told, "DetectionStatus": "DETECTION_IN_PROGRESS"} if late else told
+
+    monkeypatch.setattr(aws, "ask", slow)
+    monkeypatch.setattr(stack_state, "time", SimpleNamespace(sleep=lambda seconds: None))
+    assert not planned(changed(TWO, "Kept", VisibilityTimeout=60)).blocked
 
 
 def test_all_that_a_hand_did_is_seen_also_beyond_a_page(live: Sandbox, run: Run, planned: Callable[..., Plan], applied: Callable[..., Result]) -> None:  # fmt: skip
