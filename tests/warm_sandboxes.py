@@ -21,6 +21,7 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
@@ -110,7 +111,7 @@ def _answer(listener: socket.socket, connection: socket.socket) -> None:
     with connection:
         message, (output, log), _, _ = socket.recv_fds(connection, 1 << 20, 2)
         wanted = json.loads(message)
-        _read_life()
+        _read_life(wanted["arguments"])
         pid = os.fork()
         if not pid:
             listener.close()
@@ -135,14 +136,21 @@ def _warm() -> None:
     for service in SERVICES:
         protocol.model_of(service)
     life.load = functools.cache(life.load)  # by its folder; what is forked has its own copy
+    life.overlay = functools.cache(life.overlay)
+    lay_over, laid = life.apply, dict[int, Any]()  # by the overlay, which is kept
+    life.apply = lambda base, over: laid.get(id(over)) or laid.setdefault(id(over), lay_over(base, over))
 
 
-def _read_life() -> None:
-    """Read the base life, once somebody has built it."""
+def _read_life(arguments: Sequence[str]) -> None:
+    """Read the base life, once somebody has built it, and lay the incident over it that is asked for."""
     from opslib.sandbox import base_life, life
 
+    scenario = dict(pairwise(arguments)).get("--scenario", "")
     if base_life.is_built():
-        life.load(base_life.location().life)
+        read = life.load(base_life.location().life)
+        if scenario.partition(":")[0] in life.SCENARIOS:
+            with suppress(ValueError):  # the seed of a day that the supervisor will refuse
+                life.apply(read, life.overlay(scenario, base_life.location().life))
     gc.freeze()  # or a collection over there would copy every page of it
 
 

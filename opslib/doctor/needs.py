@@ -49,7 +49,7 @@ def of_notebook(notebook: Notebook) -> Needs:
     code = "\n".join(cell["source"] for cell in notebook["cells"] if runs(cell))
     module = _parsed(code)
     found, seen = Needs(), set[tuple[Place, frozenset[str]]]()
-    waiting = [(place, frozenset[str]()) for place in _references("", module, module.parts[""])]
+    waiting = [(place, frozenset[str]()) for place in _named("", module, module.parts[""])]
     while waiting:
         place, inherited = waiting.pop()
         target = _modules().get(place[0], _NOTHING)
@@ -60,7 +60,7 @@ def of_notebook(notebook: Notebook) -> Needs:
             continue
         seen.add((place, services))
         found |= _needs(*place, services)
-        waiting += [(next_one, services) for next_one in _references(place[0], target, target.parts[place[1]])]
+        waiting += [(next_one, services) for next_one in _references(*place)]
         waiting.append(((place[0], ""), services))
     return found
 
@@ -94,7 +94,13 @@ def _parsed(code: str, known: frozenset[str] = frozenset()) -> _Module:
     return module
 
 
-def _references(name: str, module: _Module, nodes: list[ast.AST]) -> Iterator[Place]:
+@lru_cache(maxsize=4096)
+def _references(name: str, part: str) -> frozenset[Place]:
+    module = _modules()[name]
+    return frozenset(_named(name, module, module.parts[part]))
+
+
+def _named(name: str, module: _Module, nodes: list[ast.AST]) -> Iterator[Place]:
     """Yield the functions and classes of opslib that some code names, called or not."""
     for node in (inner for outer in nodes for inner in ast.walk(outer)):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
@@ -110,11 +116,18 @@ def _references(name: str, module: _Module, nodes: list[ast.AST]) -> Iterator[Pl
 
 @lru_cache(maxsize=4096)
 def _needs(name: str, part: str, services: frozenset[str]) -> Needs:
+    names, needs = _names(name, part)
+    calls = {(service, method) for service in services for method in names & operations(service).keys()}
+    return Needs(frozenset(calls), needs.queries, needs.sections, needs.fields)
+
+
+@lru_cache(maxsize=4096)
+def _names(name: str, part: str) -> tuple[frozenset[str], Needs]:
+    """Return the words and attributes of some code, any of which may be an operation, and what else it needs."""
     module = _modules()[name]
     nodes = [inner for outer in module.parts[part] for inner in ast.walk(outer)]
     words = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     attributes = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
-    calls = {(service, method) for service in services for method in (words | attributes) & operations(service).keys()}
     insights = [word for word in words if re.search(r"(^|\|\s*)(filter|fields|stats) ", word)]
     insights += [text for query in words if (text := _insights(query))]
     fields = {
@@ -122,7 +135,8 @@ def _needs(name: str, part: str, services: frozenset[str]) -> Needs:
     }
     sections = {node.attr for node in nodes if isinstance(node, ast.Attribute) and node.attr in SECTIONS
                 and getattr(node.value, "attr", getattr(node.value, "id", "")) in ("environment", "env")}  # fmt: skip
-    return Needs(frozenset(calls), frozenset(words & _queries()), frozenset(sections), frozenset(fields))
+    needs = Needs(queries=frozenset(words & _queries()), sections=frozenset(sections), fields=frozenset(fields))
+    return frozenset(words | attributes), needs
 
 
 @lru_cache(maxsize=64)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import Any
 
 _WORDS = {
@@ -49,13 +50,17 @@ def changes(
 
     alarm: as DescribeAlarms gives it, with the state to begin with; points: statistic by start of period.
     """
-    step, state = period(alarm), alarm["StateValue"]
-    begin = start // step * step
-    for last in range(begin, int(end - lag) - step + 1, step):
-        change = look({**alarm, "StateValue": state}, points, last=last, at=last + step + lag)
-        if change:
+    step, count, alarm = period(alarm), alarm["EvaluationPeriods"], dict(alarm)
+    lasts = range(start // step * step, int(end - lag) - step + 1, step)
+    recent = [points.get(lasts.start + n * step) for n in range(1 - count, len(lasts))]
+    known = list(accumulate((value is not None for value in recent), initial=0))
+    bad = list(accumulate((value is not None and breaches(alarm, value) for value in recent), initial=0))
+    for n, last in enumerate(lasts):
+        if alarm["StateValue"] != _state(alarm, bad[n + count] - bad[n], known[n + count] - known[n]):
+            change = look(alarm, points, last=last, at=last + step + lag)
+            assert change is not None
             yield change
-            state = change.after
+            alarm["StateValue"] = change.after
 
 
 def look(alarm: Mapping[str, Any], points: Mapping[int, float], *, last: int, at: float) -> Change | None:
@@ -64,19 +69,18 @@ def look(alarm: Mapping[str, Any], points: Mapping[int, float], *, last: int, at
     points: statistic by start of period; last: the start of the newest of the periods; at: when it looks.
     """
     step, count = period(alarm), alarm["EvaluationPeriods"]
-    enough = alarm.get("DatapointsToAlarm") or count
     recent = [last - n * step for n in range(count)]
     known = [(when, points[when]) for when in recent if when in points]
     bad = [pair for pair in known if breaches(alarm, pair[1])]
-    treat = alarm.get("TreatMissingData") or "missing"
-    after = _state(alarm["StateValue"], len(bad), len(known), count, enough, treat)
+    after = _state(alarm, len(bad), len(known))
     if after == alarm["StateValue"]:
         return None
     return Change(at, alarm["StateValue"], after, *_told(alarm, after, known, bad, recent, at))
 
 
-def _state(state: str, bad: int, known: int, count: int, enough: int, treat: str) -> str:
-    missing = count - known
+def _state(alarm: Mapping[str, Any], bad: int, known: int) -> str:
+    count, treat = alarm["EvaluationPeriods"], alarm.get("TreatMissingData") or "missing"
+    state, missing, enough = alarm["StateValue"], count - known, alarm.get("DatapointsToAlarm") or count
     if treat == "breaching":
         bad += missing
     elif not known and treat != "notBreaching":

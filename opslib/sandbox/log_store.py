@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import orjson
 
 from opslib.sandbox.insights import LookupTable
@@ -81,6 +82,7 @@ class LogGroup:
         self.sequences = array("q")
         self.stream_of = array("I")
         self.messages: list[str] = []
+        self._borrowed = False  # the messages are a life's, not to be changed
         self.index_policy: tuple[str, int] | None = None  # document, last update in ms
         self.pointer_prefix = base64.urlsafe_b64encode(name.encode()).decode().rstrip("=") + "."
 
@@ -95,6 +97,8 @@ class LogGroup:
         """Add (timestamp, stream number, ingestion, message) in any order; equal times keep the order of arrival."""
         if not events:
             return
+        if self._borrowed:
+            self.messages, self._borrowed = list(self.messages), False
         added = sorted(events, key=lambda event: event[0])
         numbered = [(*event, sequence) for sequence, event in enumerate(added, start=len(self.messages))]
         self._note(added)
@@ -107,16 +111,22 @@ class LogGroup:
         for column, values in zip(columns, zip(*merged, strict=True), strict=True):
             column.extend(values)
 
-    def take_over(self, timestamps: array, stream_of: array, messages: list[str]) -> None:
-        """Fill an empty group with columns that are already sorted."""
-        self.timestamps, self.stream_of, self.messages = timestamps, stream_of, messages
-        self.sequences = array("q", range(len(messages)))
-        self.ingestions = array("q", [stamp + INGESTION_DELAY_MS for stamp in timestamps])
-        firsts = dict(zip(reversed(stream_of), reversed(timestamps), strict=True))
-        for number, last in dict(zip(stream_of, timestamps, strict=True)).items():
-            stream = self.streams[number]
-            stream.first, stream.last, stream.ingested = firsts[number], last, last + INGESTION_DELAY_MS
-        self.stored_bytes = len("".join(messages).encode()) + OVERHEAD_BYTES * len(messages)
+    def take_over(self, timestamps: array, stream_of: array, messages: list[str], message_bytes: int) -> None:
+        """Fill an empty group with columns that are already sorted; the messages are read here, not copied.
+
+        To touch a quarter of a million texts, be it to count a reference, costs more than all the rest.
+        """
+        self.messages, self._borrowed = messages, True
+        self.timestamps, self.stream_of = array("q", timestamps), array("I", stream_of)
+        times, numbers = np.array(timestamps, dtype=np.int64), np.array(stream_of)
+        self.sequences = array("q", np.arange(len(times)).tobytes())
+        self.ingestions = array("q", (times + INGESTION_DELAY_MS).tobytes())
+        firsts = np.unique(numbers, return_index=True)
+        lasts = np.unique(numbers[::-1], return_index=True)[1]
+        for number, first, back in zip(*firsts, lasts, strict=True):
+            stream, last = self.streams[number], int(times[len(times) - 1 - back])
+            stream.first, stream.last, stream.ingested = int(times[first]), last, last + INGESTION_DELAY_MS
+        self.stored_bytes = message_bytes + OVERHEAD_BYTES * len(messages)
 
     def _note(self, events: Iterable[tuple[int, int, int, str]]) -> None:
         for timestamp, number, ingestion, message in events:
@@ -162,7 +172,7 @@ class LogStore:
             group = LogGroup(name, seeded.created, seeded.retention_days)
             for stream in seeded.streams:
                 group.stream(stream, seeded.created)
-            group.take_over(array("q", seeded.timestamps), array("I", seeded.stream_of), list(seeded.messages))
+            group.take_over(seeded.timestamps, seeded.stream_of, seeded.messages, seeded.message_bytes)
             self.groups[name] = group
 
     def add(self, name: str, stream: str, events: Sequence[tuple[int, str]]) -> None:

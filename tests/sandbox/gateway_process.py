@@ -116,6 +116,7 @@ def tiny_life() -> SimpleNamespace:
         timestamps=times,
         messages=lines,
         stream_of=array("H", (n % 2 for n in range(ORDERS))),
+        message_bytes=sum(map(len, lines)),
     )
     quiet = SimpleNamespace(
         created=NOW_MS - HOUR_MS,
@@ -124,6 +125,7 @@ def tiny_life() -> SimpleNamespace:
         timestamps=array("q"),
         messages=[],
         stream_of=array("H"),
+        message_bytes=0,
     )
     return SimpleNamespace(logs={"/tiny/api": api, "/tiny/quiet": quiet}, metrics={}, events=tiny_events())
 

@@ -16,6 +16,7 @@ import pytest
 
 from opslib.sandbox import life
 from opslib.sandbox.life.shop import GROUPS, shop
+from opslib.sandbox.log_store import LogStore
 
 SCALE = 0.02
 PLANTED = "req-5f0c2e9ab714"
@@ -341,6 +342,22 @@ def test_a_quiet_day_changes_nothing(built: Path, base: life.Life) -> None:
     assert (quiet.sql, quiet.lines, quiet.planted) == ([], [], {})
     after = life.apply(base, quiet)
     assert all(after.logs[name].messages == group.messages for name, group in base.logs.items())
+
+
+def test_a_group_knows_its_bytes_and_is_copied_when_somebody_writes(broken: life.Life) -> None:
+    for group in broken.logs.values():
+        assert group.message_bytes == sum(len(message.encode()) for message in group.messages)
+    store, before = LogStore("ap-northeast-1"), {name: len(log.messages) for name, log in broken.logs.items()}
+    store.seed(broken.logs)
+    store.add("/shop/api", "new", [(life.NOW_MS, "注文")])
+    told, seeded = store.groups["/shop/api"], broken.logs["/shop/api"]
+    assert told.messages == [*seeded.messages, "注文"] and len(told.sequences) == len(told.messages)
+    assert told.stored_bytes == seeded.message_bytes + 6 + 26 * len(told.messages)
+    assert {name: len(log.messages) for name, log in broken.logs.items()} == before  # another sandbox may read them
+    for stream in told.streams:
+        of_stream = [at for at, n in zip(told.timestamps, told.stream_of, strict=True) if told.streams[n] is stream]
+        if of_stream:
+            assert (stream.first, stream.last) == (of_stream[0], of_stream[-1])
 
 
 def test_an_unknown_scenario_is_refused(built: Path) -> None:

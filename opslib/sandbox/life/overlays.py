@@ -10,7 +10,7 @@ import numpy as np
 from opslib.sandbox.life.log_lines import LogLine
 from opslib.sandbox.life.metrics import joined
 from opslib.sandbox.life.rhythm import HOUR, NOW_MS
-from opslib.sandbox.life.store import Events, GroupLog, Life, MetricKey, Series
+from opslib.sandbox.life.store import Events, GroupLog, Life, MetricKey, Series, utf8_bytes
 
 Move = tuple[int, dict[str, str]]  # since when (ms) lines of an old stream stand in a new one
 
@@ -84,6 +84,8 @@ def _group(log: GroupLog, added: list[LogLine], changes: Overlay, renamed: list[
     for at, message, stream in zip(log.timestamps[first:], log.messages[first:], log.stream_of[first:], strict=True):
         if _request_id(message) not in changes.dropped and not any(text in message for text in changes.dropped_texts):
             tail.append((at, message, log.streams[stream]))
+    if not (added or renamed) and len(tail) == len(log.timestamps) - first:
+        return log  # not to touch each of its texts
     tail += [(at, message, stream) for _, at, stream, message in added]
     for moved, names in renamed:
         tail = [(at, text, names.get(stream, stream) if at >= moved else stream) for at, text, stream in tail]
@@ -97,6 +99,7 @@ def _group(log: GroupLog, added: list[LogLine], changes: Overlay, renamed: list[
         timestamps=log.timestamps[:first] + array("q", [event[0] for event in tail]),
         messages=log.messages[:first] + [event[1] for event in tail],
         stream_of=log.stream_of[:first] + array("H", [index[event[2]] for event in tail]),
+        message_bytes=log.message_bytes - utf8_bytes(log.messages[first:]) + utf8_bytes(event[1] for event in tail),
     )
 
 

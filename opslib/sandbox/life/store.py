@@ -30,6 +30,7 @@ class GroupLog:
     timestamps: "array[int]"
     messages: list[str]
     stream_of: "array[int]"
+    message_bytes: int  # of all messages in UTF-8
 
 
 @dataclass
@@ -88,7 +89,13 @@ def group_log(name: str, lines: Iterable[LogLine]) -> GroupLog:
         array("q", at[order].tobytes() if order else b""),
         [lines[i][3] for i in order],
         array("H", [index[lines[i][2]] for i in order]),
+        utf8_bytes(line[3] for line in lines),
     )
+
+
+def utf8_bytes(messages: Iterable[str]) -> int:
+    """Return how many bytes messages have in UTF-8."""
+    return len("".join(messages).encode())
 
 
 def save(directory: Path, life: Life, facts: dict[str, Any]) -> None:
@@ -101,6 +108,7 @@ def save(directory: Path, life: Life, facts: dict[str, Any]) -> None:
             log.timestamps.tobytes(),
             "\0".join(log.messages),
             log.stream_of.tobytes(),
+            log.message_bytes,
         )
         for name, log in life.logs.items()
     }
@@ -129,9 +137,9 @@ def _array(part: tuple[str, tuple[int, ...], bytes] | None) -> Any:
 def load(directory: Path) -> Life:
     """Return the life that `build` wrote there."""
     logs: dict[str, GroupLog] = {}
-    for name, (created, kept, streams, at, text, stream_of) in _unpickled(directory, "logs").items():
+    for name, (created, kept, streams, at, text, stream_of, size) in _unpickled(directory, "logs").items():
         messages = text.split("\0") if text else []
-        logs[name] = GroupLog(created, kept, streams, array("q", at), messages, array("H", stream_of))
+        logs[name] = GroupLog(created, kept, streams, array("q", at), messages, array("H", stream_of), size)
     metrics = {
         key: Series(unit, *map(_array, parts)) for key, (unit, parts) in _unpickled(directory, "metrics").items()
     }
