@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 
 from cronsim import CronSim, CronSimError
 
@@ -15,9 +16,7 @@ _ITEM = r"(?:\*|(?:[0-9]{1,2}|[A-Za-z]{3})(?:-(?:[0-9]{1,2}|[A-Za-z]{3}))?)(?:/[
 _FIELD = re.compile(f"{_ITEM}(?:,{_ITEM})*", re.ASCII)  # what every cron takes: no L, W, # or ?
 _LONGEST = 256  # characters of Scheduler's ScheduleExpression
 _SHIFT = timedelta(hours=3)  # more than clocks are ever put forward or back
-_YEARS = timedelta(
-    days=4 * 366
-)  # in which each combination of date and weekday that a schedule is likely to mean comes
+_YEARS = timedelta(days=4 * 366)  # each date and weekday that a schedule is likely to mean comes in them
 
 
 def checked(text: str) -> str:
@@ -76,6 +75,7 @@ def following(expression: str, moment: datetime, zone: tzinfo) -> datetime:
     return next(found for found in (each.astimezone(UTC) for each in coming) if found > moment)
 
 
+@lru_cache(maxsize=64)
 def longest_gap(expression: str, zone: tzinfo, *, since: datetime) -> timedelta:
     """Return the longest time between two times of the expression, of those of four years or the next thousand."""
     before, gap = following(expression, since, zone), timedelta()

@@ -1,12 +1,14 @@
-"""The command line in a process that is forked from one which has imported what it imports: `[*OPSLIB, "run", ...]`.
+"""The command line, or a Lambda function of the sandbox, in a process forked from one which has imported what they import.
 
-An `opslib` that is started imports for a second, and the kernel that it starts for three; the suite starts two hundred.
-This file is run as a small program, which has standard streams, folder, environment, exit code and signals, as a
-command has; behind it the very `opslib.cli.main` runs on those streams, and dies if it is killed. Kernels are forked
+An `opslib` that is started imports for a second, and the kernel that it starts for three; the suite starts two hundred,
+and fifty functions, which import boto3: `[*OPSLIB, "run", ...]`. This file is run as a small program, which has standard
+streams, folder, environment, exit code and signals, as a command has; behind it the very `opslib.cli.main`, or the
+functions' `main`, runs on those streams, and dies if it is killed. Kernels are forked
 as those of many reports at once are. tests/test_end_to_end and tests/runner/test_headless start theirs as users do.
 """
 
 import fcntl
+import functools
 import json
 import os
 import select
@@ -20,17 +22,19 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-OPSLIB = (sys.executable, "-I", "-S", str(Path(__file__)))
+_CLIENT = (sys.executable, "-I", "-S", str(Path(__file__)))
+OPSLIB = (*_CLIENT, "opslib.cli")
+FUNCTION = (*_CLIENT, "opslib.sandbox.delivery.worker")
 SHARED = "TESTS_SHARED_SANDBOXES"  # the folder of what all workers share; `main.pid` in it says who made it
 START_SECONDS = 60.0
 
 
-def client(arguments: list[str]) -> None:
-    """Let the command line run on this process's streams, pass signals on, and end as it ends."""
+def client(program: str, arguments: list[str]) -> None:
+    """Let the program run on this process's streams, pass signals on, and end as it ends."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
         connection.connect(str(_address(Path(os.environ[SHARED]))))
         wanted = {
-            "program": "opslib.cli",
+            "program": program,
             "arguments": arguments,
             "environ": dict(os.environ),
             "folder": str(Path.cwd()),
@@ -72,14 +76,23 @@ def _address(shared: Path) -> Path:
 
 def serve(shared: Path) -> None:
     """Fork until the folder is gone, or the process that made it."""
+    import boto3
+    import time_machine
+    from botocore import loaders
+
     from opslib import cli
     from opslib.runner import execution, forking
+    from opslib.sandbox.delivery import worker
 
     def engine(self: execution.Execution) -> AbstractContextManager[dict[str, Any]]:
         self.forked = self.environ is None
         return original(self)
 
-    assert cli.main
+    assert cli.main and worker.main and time_machine.travel
+    read = functools.cache(functools.partial(loaders.JSONFileLoader.load_file, loaders.JSONFileLoader()))
+    loaders.JSONFileLoader.load_file = lambda self, path: read(path)  # type: ignore[method-assign]
+    for service in ("cloudwatch", "secretsmanager", "sns", "sqs"):
+        boto3.session.Session("sandbox", "sandbox", region_name="us-east-1").client(service)
     forking.warm()
     original = execution.Execution._engine
     execution.Execution._engine = engine  # type: ignore[method-assign]
@@ -127,4 +140,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--serve"]:
         serve(Path(sys.argv[2]))
     else:
-        client(sys.argv[1:])
+        client(sys.argv[1], sys.argv[2:])

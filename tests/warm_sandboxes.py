@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from opslib.sandbox.cache import locked
+from tests.warm_commands import FUNCTION
 
 ROOT = Path(__file__).parents[1]
 SHARED = "TESTS_SHARED_SANDBOXES"  # the folder of what all workers share; `main.pid` in it says who made it
@@ -125,6 +126,7 @@ def _answer(listener: socket.socket, connection: socket.socket) -> None:
 def _warm() -> None:
     """Import what a supervisor imports; makes no thread and reads no time."""
     from opslib.sandbox import life, protocol, signing
+    from opslib.sandbox.delivery import environments
 
     for module in ("supervisor", "clock", "gateway", "settings", "rds_state"):
         importlib.import_module(f"opslib.sandbox.{module}")
@@ -136,9 +138,17 @@ def _warm() -> None:
     for service in SERVICES:
         protocol.model_of(service)
     life.load = functools.cache(life.load)  # by its folder; what is forked has its own copy
+    environments.launch = _function
     life.overlay = functools.cache(life.overlay)
     lay_over, laid = life.apply, dict[int, Any]()  # by the overlay, which is kept
     life.apply = lambda base, over: laid.get(id(over)) or laid.setdefault(id(over), lay_over(base, over))
+
+
+def _function(environ: dict[str, str]) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        FUNCTION, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, encoding="utf-8", errors="backslashreplace", env={**environ, SHARED: os.environ[SHARED]}, cwd="/",
+    )  # fmt: skip
 
 
 def _read_life(arguments: Sequence[str]) -> None:

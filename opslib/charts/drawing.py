@@ -6,7 +6,7 @@ import base64
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from io import StringIO
 from typing import Any
 
@@ -40,11 +40,22 @@ _STYLE = {
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart as two SVG texts, with a sentence as title that is also the alt text."""
+    """A chart as two SVG texts, drawn when they are looked at, with a sentence as title that is also the alt text."""
 
     title: str
-    wide: str
-    narrow: str
+    paint: Callable[[Any, bool], None]
+    height: float
+    narrow_height: float
+
+    @cached_property
+    def wide(self) -> str:
+        """The drawing for a desk."""
+        return _svg(self.paint, WIDE, self.height, False)
+
+    @cached_property
+    def narrow(self) -> str:
+        """The drawing for a phone."""
+        return _svg(self.paint, NARROW, self.narrow_height, True)
 
     def html(self) -> str:
         """Return the chart as an image; a narrow screen takes the narrow drawing where `picture` is allowed."""
@@ -54,8 +65,8 @@ class Chart:
 
 
 def draw(title: str, paint: Callable[[Any, bool], None], *, height: float, narrow_height: float | None = None) -> Chart:
-    """Call `paint(axes, narrow)` for both widths and return the chart; heights are in inches."""
-    return Chart(title, _svg(paint, WIDE, height, False), _svg(paint, NARROW, narrow_height or height, True))
+    """Return the chart that `paint(axes, narrow)` makes for both widths; heights are in inches."""
+    return Chart(title, paint, height, narrow_height or height)
 
 
 def _svg(paint: Callable[[Any, bool], None], width: float, height: float, narrow: bool) -> str:

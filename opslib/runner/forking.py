@@ -106,7 +106,7 @@ def _use_once() -> None:
     from opslib.runner import report
 
     times = pd.date_range("2026-01-01", periods=9, freq="h", tz="UTC")
-    timeseries(pd.DataFrame({"p99": 1.0, "件数": 2.0}, index=times), title="", unit="s")
+    timeseries(pd.DataFrame({"p99": 1.0, "件数": 2.0}, index=times), title="", unit="s").html()
     cells = [nbformat.v4.new_markdown_cell("# 1"), nbformat.v4.new_code_cell("1", outputs=[nbformat.v4.new_output("stream", text="1")])]  # fmt: skip
     report.exporter().from_notebook_node(nbformat.v4.new_notebook(cells=cells), resources={"opslib": {}})
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from opslib import aws
+from opslib import aws, rate_budget
 from opslib import run as runs
 from opslib.applying import carry_out
 from opslib.plan import Plan
@@ -30,7 +30,8 @@ def run(live: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     monkeypatch.setenv("OPSLIB_SANDBOX", str(live.directory))
     monkeypatch.setenv("OPSLIB_REPORTS", str(tmp_path))
     live.advance("30m")  # whatever an earlier test began has come to its end
-    aws.forget()
+    aws.identity.cache_clear()  # its clock stands where it was asked
+    rate_budget._budgets.clear()
     yield runs.start()
     live.clear_faults()
 
@@ -44,6 +45,8 @@ def applied(live: Sandbox) -> Callable[..., Result]:
 
         def pause(seconds: float) -> None:
             live.advance(seconds)
+            for budget in rate_budget._budgets.values():
+                budget._filled -= seconds  # they fill while time goes by, stepped or not
             if waiting:
                 waiting.pop()()
 

@@ -48,7 +48,7 @@ def updated(path: AlertPath) -> None:
 
 def look(path: AlertPath, *, thresholds: dict[str, float] | None = None, **more: Any) -> Result:
     updated(path)
-    aws.forget()  # or the frozen clock would stand where it was asked first
+    aws.identity.cache_clear()  # or the frozen clock would stand where it was asked first
     run = start(env="sandbox")
     alerts = run.environment.alerts.model_copy(update={"thresholds": thresholds or {}})
     run.environment = run.environment.model_copy(update={"alerts": alerts})

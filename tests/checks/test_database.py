@@ -82,8 +82,8 @@ def test_noise_is_no_filling_and_filling_has_an_end() -> None:
 
 
 def _forget() -> None:
-    """Ask anew what is remembered for a while: clients, instances, metrics."""
-    aws.forget()
+    """Ask anew what is remembered for a while: who we are and when, instances, metrics."""
+    aws.identity.cache_clear()
     api.resource.cache_clear()
     metric_answers._asked.clear()
 
@@ -93,7 +93,7 @@ def run(sandbox: Sandbox) -> Iterator[Run]:
     _forget()
     yield opslib.start(env="sandbox")
     sandbox.clear_faults()
-    aws.forget()
+    aws.identity.cache_clear()
 
 
 def test_locks_are_the_cause_of_checkout_locks(run: Run) -> None:

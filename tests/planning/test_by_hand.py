@@ -35,7 +35,7 @@ def live() -> Iterator[Sandbox]:
 def place(live: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("OPSLIB_SANDBOX", str(live.directory))
     monkeypatch.setenv("OPSLIB_REPORTS", str(tmp_path))
-    aws.forget()
+    aws.identity.cache_clear()  # its clock stands where it was asked
     return tmp_path
 
 

@@ -82,8 +82,8 @@ class Cloud:
         """Return name and ARN of a function that a topic or a rule may call."""
         name, out = self.name("function"), io.BytesIO()
         with zipfile.ZipFile(out, "w") as file:
-            file.writestr("code.py", CODE)
-        given = {"Runtime": "python3.13", "Role": ROLE, "Handler": "code.handler", "Timeout": 10, "Environment": {"Variables": {"WORD": "tea"}}}  # fmt: skip
+            file.writestr("handed_over.py", CODE)
+        given = {"Runtime": "python3.13", "Role": ROLE, "Handler": "handed_over.handler", "Timeout": 10, "Environment": {"Variables": {"WORD": "tea"}}}  # fmt: skip
         arn = self.functions.create_function(FunctionName=name, Code={"ZipFile": out.getvalue()}, **{**given, **more})["FunctionArn"]  # fmt: skip
         if source:
             service = f"{source.split(':')[2]}.amazonaws.com"

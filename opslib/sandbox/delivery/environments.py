@@ -30,16 +30,21 @@ RESERVED = (
 )
 
 
+def launch(environ: dict[str, str]) -> "subprocess.Popen[str]":
+    """Start the process of a function."""
+    return subprocess.Popen(
+        [sys.executable, "-I", str(WORKER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, encoding="utf-8", errors="backslashreplace", env=environ, cwd="/",
+    )  # fmt: skip
+
+
 class Environment:
     """One process of one function, as it was configured."""
 
     def __init__(self, config: dict[str, Any], code: bytes, now: float, ticks: bool) -> None:
         self._said: queue.Queue[str] = queue.Queue()
         self._answers: queue.Queue[str] = queue.Queue()
-        self.process = subprocess.Popen(
-            [sys.executable, "-I", str(WORKER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True, encoding="utf-8", errors="backslashreplace", env=_variables(config), cwd="/",
-        )  # fmt: skip
+        self.process = launch(_variables(config))
         for stream, lines in ((self.process.stdout, self._answers), (self.process.stderr, self._said)):
             threading.Thread(target=_drain, args=(stream, lines), daemon=True).start()
         self._tell({"zip": base64.b64encode(code).decode(), "handler": config["Handler"], "now": now, "ticks": ticks})
