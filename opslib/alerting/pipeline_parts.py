@@ -58,7 +58,7 @@ def _alarms(path: Path) -> Iterator[Fault]:
         if one.region in blind or (found is None and wanted.Place(one.stack, one.region) in path.absent):
             continue
         key = (one.stack, one.region, one.resource)
-        if path.pending(*key) and (key not in made if found is None else found.enabled):
+        if path.pending(*key) and (key not in made if found is None else found.enabled and found.acts_on):
             continue
         if found is None:
             yield Fault("alarm", *place, severity, "The alarm is not there.", _set_back(one.stack, one.region))

@@ -127,16 +127,21 @@ def test_what_the_stack_has_yet_to_make_is_told_once_with_the_plan_that_makes_it
     assert found.findings[0].text.endswith("Do: opslib alerts plan, then opslib alerts apply")
 
 
-def test_an_alarm_that_is_gone_is_told_also_while_its_template_waits(path: AlertPath, sound: Result) -> None:
-    """Else the next change of thresholds would hide that it was deleted: only what no stack has made is told of the stack."""
+def test_an_alarm_that_is_gone_or_mute_is_told_also_while_its_template_waits(path: AlertPath, sound: Result) -> None:
+    """Else the next change of thresholds would hide what a hand did: only what no stack has made is told of the stack."""
     name, waiting, watch = "sandbox-api-cpu-utilization", {"api-cpu-utilization": 71.0}, path.client("cloudwatch")
     [alarm] = watch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
     assert keys(look(path, drift=False, thresholds=waiting)) == {f"stack:alerts-services:{HOME}"}
     watch.delete_alarms(AlarmNames=[name])
     found = look(path, drift=False, thresholds=waiting)
     given = watch.meta.service_model.operation_model("PutMetricAlarm").input_shape.members
-    watch.put_metric_alarm(**{key: value for key, value in alarm.items() if key in given})
-    assert keys(found) == {f"stack:alerts-services:{HOME}", f"alarm:{name}:{HOME}"}, found.findings
+    held = {key: value for key, value in alarm.items() if key in given}
+    watch.put_metric_alarm(**held | {"AlarmActions": []})
+    mute = look(path, drift=False, thresholds=waiting)
+    watch.put_metric_alarm(**held)
+    for told, words in ((found, "The alarm is not there."), (mute, "It does not tell ops-alerts when it goes on.")):
+        assert keys(told) == {f"stack:alerts-services:{HOME}", f"alarm:{name}:{HOME}"}, told.findings
+        assert any(words in one.text for one in told.findings)
 
 
 def test_the_escalation_policy_has_two_levels_and_the_key_stands_nowhere(sound: Result) -> None:
