@@ -100,7 +100,7 @@ def _rare(values: Floats, axis: Floats, base: Mask) -> bool:
     """Tell whether the series counts events by the minute that are few as a rule."""
     known = values[np.isfinite(values)]
     usual = values[base & np.isfinite(values)]
-    step = float(np.median(np.diff(axis))) if len(axis) > 1 else 0.0
+    step = _median(np.diff(axis)) if len(axis) > 1 else 0.0
     if not len(usual) or np.any(known < 0) or np.any(known != np.rint(known)) or step > 90:
         return False
     return bool(np.mean(usual) <= 2.0 and not (np.all(usual == usual[0]) and usual[0]))
@@ -112,7 +112,7 @@ def _explanations(x: Floats, axis: Floats, base: Mask, during: Mask) -> list[tup
     long = axis[base][-1] - axis[base][0] > 0.8 * DAY
     if seasonal and long:
         return seasonal
-    level = x - np.median(x[base])
+    level = x - _median(x[base])
     found = [(level, _noise(level[base], x[base], x))]
     if (trend := _trend(x, axis, base)) is not None:
         found.append((trend, _noise(trend[base], x[base], x)))
@@ -125,19 +125,19 @@ def _trend(x: Floats, axis: Floats, base: Mask) -> Floats | None:
     if len(y) < 9:
         return None
     third = len(y) // 3
-    rise = np.median(y[-third:]) - np.median(y[:third])
-    slope = rise / max(np.median(t[-third:]) - np.median(t[:third]), 1e-9)
+    rise = _median(y[-third:]) - _median(y[:third])
+    slope = rise / max(_median(t[-third:]) - _median(t[:third]), 1e-9)
     left = x - slope * axis
-    left = left - np.median(left[base])
-    spread = np.median(np.abs(y - np.median(y)))
-    return left if np.median(np.abs(left[base])) < 0.5 * spread else None
+    left = left - _median(left[base])
+    spread = _median(np.abs(y - _median(y)))
+    return left if _median(np.abs(left[base])) < 0.5 * spread else None
 
 
 def _seasons(x: Floats, axis: Floats, base: Mask, during: Mask) -> list[tuple[Floats, float]]:
     """Return what the same hours of each earlier day leave, for the days that the series holds."""
     if axis[-1] - axis[0] < 0.9 * DAY:
         return []
-    step = float(np.median(np.diff(axis)))
+    step = _median(np.diff(axis))
     near = max(900.0, 2.5 * step)
     smooth = pd.Series(x).rolling(_odd(near / step), center=True, min_periods=1).median().to_numpy()
     past = axis < axis[during][0]
@@ -155,7 +155,7 @@ def _seasons(x: Floats, axis: Floats, base: Mask, during: Mask) -> list[tuple[Fl
         left = np.where(usable, x - np.interp(then, earlier, usual), np.nan)
         ours = base & usable
         if ours.sum() >= 5:
-            left = left - np.median(left[ours])
+            left = left - _median(left[ours])
             scale = _noise(left[ours], x[base], x)
         else:
             scale = 1.2 * _noise((x - smooth)[base], x[base], x)
@@ -169,10 +169,11 @@ def _odd(count: float) -> int:
 
 def _noise(residual: Floats, y: Floats, whole: Floats) -> float:
     """Return the noise of a residual in the baseline, never less than is plausible for its scale and kind."""
-    spread = 1.4826 * np.median(np.abs(residual - np.median(residual)))
-    quartiles = np.subtract(*np.percentile(residual, [75, 25])) / 1.349
-    wander = np.percentile(np.abs(_steady(residual)), 95) / 2.0  # what comes and goes in the baseline is no news
-    level = float(np.median(np.abs(y)))
+    ordered = np.sort(residual)
+    spread = 1.4826 * _median(np.abs(residual - _quantile(ordered, 0.5)))
+    quartiles = (_quantile(ordered, 0.75) - _quantile(ordered, 0.25)) / 1.349
+    wander = _quantile(np.sort(np.abs(_steady(residual))), 0.95) / 2.0  # what comes and goes in the baseline is no news
+    level = _median(np.abs(y))
     floor = 0.01 * level
     if level and np.all(y == y[0]):
         floor = 0.15 * level  # a state: how many hosts are healthy
@@ -180,7 +181,19 @@ def _noise(residual: Floats, y: Floats, whole: Floats) -> float:
         floor = max(floor, 0.7 * float(np.sqrt(level + 1.0)) if level < 100 else floor)
     elif not level:
         floor = max(floor, 0.1 * float(np.max(np.abs(whole))))
-    return max(float(spread), float(quartiles), float(wander), floor, 1e-12 * float(np.max(np.abs(whole))), 1e-300)
+    return max(spread, quartiles, wander, floor, 1e-12 * float(np.max(np.abs(whole))), 1e-300)
+
+
+def _median(values: Floats) -> float:
+    return _quantile(np.sort(values), 0.5)
+
+
+def _quantile(ordered: Floats, share: float) -> float:
+    """Return a quantile of sorted values: numpy's own asks so much of its input that it takes ten times as long."""
+    place = share * (len(ordered) - 1)
+    low = int(place)
+    below, above = float(ordered[low]), float(ordered[min(low + 1, len(ordered) - 1)])
+    return below + (above - below) * (place - low)
 
 
 def _steady(z: Floats) -> Floats:

@@ -165,14 +165,14 @@ def _entries(seeded: SeededSeries, start: int, end: int, period: int) -> tuple[n
     told as so many equal parts, since its sum in one minute of five would be five times too much.
     """
     times, length = seeded.timestamps, np.asarray(seeded.period)
-    parts = np.maximum(length // period, 1)
     low = int(np.searchsorted(times, start - int(length.max(initial=0)), side="right"))
     high = int(np.searchsorted(times, end))
-    place = np.repeat(np.arange(low, high), parts[low:high])
-    first = np.repeat(np.cumsum(parts[low:high]) - parts[low:high], parts[low:high])
+    parts = np.maximum(length[low:high] // period, 1)
+    place = np.repeat(np.arange(low, high), parts)
+    first = np.repeat(np.cumsum(parts) - parts, parts)
     at = times[place] + (np.arange(len(place)) - first) * period
     inside = (at >= start) & (at < end)
-    return at[inside], place[inside], 1.0 / parts[place[inside]]
+    return at[inside], place[inside], 1.0 / parts[place[inside] - low]
 
 
 class MetricsStore:
