@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from policy_sentry.querying.actions import get_action_data
 
 from opslib import policies
@@ -52,6 +51,8 @@ def resources() -> Iterator[dict[str, Any]]:
 
 
 def needed() -> set[str]:
+    from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER  # not with the file: each worker collects it
+
     schemas = {one["Type"]: PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", one["Type"]).schema for one in resources()}  # fmt: skip
     handlers = [schema["handlers"] for schema in schemas.values()]
     return {action for one in handlers for kind, told in one.items() if kind != "list" for action in told["permissions"]}  # fmt: skip
