@@ -85,12 +85,11 @@ def _core(environment: Environment) -> Any:
     return core
 
 
-def _moment(told: Any) -> datetime:
+def _moment(told: Any) -> Any:
     """Return a time that AWS tells: botocore would ask this machine's zone about each of ten thousand numbers."""
     from botocore.utils import parse_timestamp
 
-    parsed: datetime = datetime.fromtimestamp(told, UTC) if isinstance(told, int | float) else parse_timestamp(told)
-    return parsed
+    return datetime.fromtimestamp(told, UTC) if isinstance(told, int | float) else parse_timestamp(told)
 
 
 @lru_cache(maxsize=2)
