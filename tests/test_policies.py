@@ -63,6 +63,14 @@ def test_who_plans_alerts_and_schedules_may_read_what_that_takes() -> None:
     assert not {each for each in asked if known(each)[0] in ("Read", "List")} - ALLOWED - operator
 
 
+@pytest.mark.parametrize("name", ["operator", "runner"])
+def test_who_may_hear_that_nothing_is_known_may_list_the_bucket(name: str) -> None:
+    """S3 tells others of what is not there that it is denied: no schedule's first run would begin, no lock be had again."""
+    given = {(action, resource) for one in policies.policy(name)["Statement"] for action in one["Action"] for resource in one["Resource"]}  # fmt: skip
+    assert [resource for action, resource in given if action == "s3:GetObject" and "{lock_bucket}/" in resource]
+    assert ("s3:ListBucket", "arn:aws:s3:::{lock_bucket}") in given
+
+
 @pytest.mark.parametrize("action", sorted(ALLOWED - BESIDE))
 def test_nothing_that_is_allowed_changes_anything(action: str) -> None:
     assert known(action)[0] in ("Read", "List") and "*" not in action
