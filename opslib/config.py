@@ -33,7 +33,12 @@ from opslib.errors import ConfigError, SandboxDown, WindowError
 from opslib.window import zone_named
 
 FILE_NAME = "opslib.toml"
-_KEYS = {"default", "env", "notebook_paths", "schedule"}
+_KEYS: dict[str, tuple[Any, type, str]] = {  # what it is, of what, and how it is written
+    "default": (str, str, 'default = "NAME"'),
+    "env": (dict, dict, "[env.NAME]"),
+    "notebook_paths": (list, str, 'notebook_paths = ["FOLDER"]'),
+    "schedule": (list, dict, "[[schedule]]"),
+}
 EXAMPLE = "`opslib init` writes one from what an account has"
 
 
@@ -115,6 +120,11 @@ def reports_folder() -> Path:
     return Path(named).resolve() if named else project_root() / "reports"
 
 
+def places() -> dict[str, str]:
+    """Return the variables by which a process in another folder, such as a record's, finds the same project, records and sandbox."""
+    return {"OPSLIB_ROOT": str(project_root()), "OPSLIB_REPORTS": str(reports_folder()), "OPSLIB_SANDBOX": str(sandbox_folder().resolve())}  # fmt: skip
+
+
 def environment_name(env: str = "") -> str:
     """Return which environment is meant: the argument, OPSLIB_ENV, the file's `default`, else a running sandbox."""
     if named := env or os.environ.get("OPSLIB_ENV", ""):
@@ -166,11 +176,8 @@ def schedules(environment: Environment) -> tuple[Schedule, ...]:
     """
     file = project_root() / FILE_NAME
     whole = _read_file(file) if file.is_file() else {}
-    listed = whole.get("schedule", [])
-    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
-        raise ConfigError(f"{file}: key 'schedule' is wrong", why="it is no list of sections", fix="write [[schedule]]")
     found: dict[str, Schedule] = {}
-    for number, values in enumerate(listed, 1):
+    for number, values in enumerate(whole.get("schedule", []), 1):
         schedule = validated(Schedule, values, origin=schedule_origin(values.get("name", number)))
         if schedule.name in found:
             raise ConfigError(
@@ -235,10 +242,14 @@ def _read_file(file: Path) -> dict[str, Any]:
         raise ConfigError(
             f"{file} cannot be read", why=str(error), fix="mend the file; TOML wants quotes around text"
         ) from None
-    for key in sorted(set(found) - _KEYS):  # [[schedules]] would be heard of when its reports are missed
+    for key in sorted(set(found) - set(_KEYS)):  # [[schedules]] would be heard of when its reports are missed
         near = difflib.get_close_matches(key, _KEYS, 1)
         fix = f"did you mean {near[0]!r}?" if near else f"remove it; known keys: {', '.join(sorted(_KEYS))}"
         raise ConfigError(f"{file}: key {key!r} is not known", why="nothing would read it", fix=fix)
+    for key, value in found.items():
+        whole, part, written = _KEYS[key]
+        if not isinstance(value, whole) or not all(isinstance(one, part) for one in (value.values() if isinstance(value, dict) else value)):  # fmt: skip
+            raise ConfigError(f"{file}: key {key!r} is wrong", why="it is of another kind", fix=f"write {written}")
     if "sandbox" in found.get("env", {}):
         why = "nothing would read it: the sandbox says itself what it has"
         raise ConfigError(f"{file}: there can be no [env.sandbox]", why=why, fix="remove it, or give it another name")

@@ -50,6 +50,9 @@ def test_precedence(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             "'production'",
             "known keys: default, env, notebook_paths, schedule",
         ),
+        ((GOOD, 'env = "prod"'), "'env'", "write [env.NAME]"),
+        ((GOOD, "env.prod = 1"), "'env'", "write [env.NAME]"),
+        (("[env.prod]", 'notebook_paths = "books"\n[env.prod]'), "'notebook_paths'", 'notebook_paths = ["FOLDER"]'),
     ],
 )
 def test_a_wrong_key_is_named(project: Path, change: tuple[str, str], key: str, remedy: str) -> None:

@@ -20,5 +20,9 @@ class ForkEngine(NBClientEngine):  # type: ignore[misc]
         """Execute in `child`, by default in one that is forked now."""
         from opslib.runner import forking
 
-        manager = type("KernelManager", (forking.ForkedKernelManager,), {"child": child or forking.Forked()})
+        its = {
+            "child": child or forking.Forked(),
+            "environ": getattr(options.get("kernel_manager_class"), "environ", None),
+        }
+        manager = type("KernelManager", (forking.ForkedKernelManager,), its)
         super().execute_managed_notebook(nb_man, kernel_name, **{**options, "kernel_manager_class": manager})

@@ -7,6 +7,7 @@ and nothing else, and the end is always the same: the notebook as far as it came
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 import time
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from opslib import config
 from opslib.errors import OpsError
 from opslib.runner import cells, records, runbooks
 
@@ -100,9 +102,11 @@ class Execution:
 
             from opslib.runner.kernel import kernel_manager
 
+            # papermill goes to the record's folder, from which no way may lead back to the project
+            manager = kernel_manager(self.environ or os.environ | config.places())
             execute_notebook(
                 nbformat.from_dict(self.notebook), None, cwd=str(self.folder), kernel_name="python3", progress_bar=False,
-                execution_timeout=self.cell_seconds, kernel_manager_class=kernel_manager(self.environ), shutdown_kernel="immediate",
+                execution_timeout=self.cell_seconds, kernel_manager_class=manager, shutdown_kernel="immediate",
                 on_notebook_start=self._started, on_cell_execute=self._cell_begins,
                 on_cell_executed=self._cell_ended, **engine,
             )  # fmt: skip

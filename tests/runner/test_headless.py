@@ -187,6 +187,22 @@ def test_a_wait_is_spoken_of(
     assert "code cell 4 of 5 (act)" in capsys.readouterr().err
 
 
+def test_a_record_that_lies_elsewhere_is_of_the_same_project(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From its folder no way leads up to the project: a task's disk, say. Where things lie may be said from here, too."""
+    source = "from opslib import config\nprint(config.project_root(), config.reports_folder(), config.sandbox_folder())"
+    runbooks.write(project / "notebooks" / "2-try" / "where.ipynb", notebook(markdown("# Where"), code(source)))
+    for name in ("OPSLIB_ROOT", "OPSLIB_SANDBOX"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("OPSLIB_REPORTS", os.path.relpath(tmp_path))
+    for forked in (False, True):
+        folder, _ = headless.Job.of("where", {}, env="").run(forked=forked)
+        (output,) = runbooks.read(folder / "record.ipynb")["cells"][1]["outputs"]
+        assert folder.is_relative_to(tmp_path)
+        assert "".join(output["text"]).split() == [str(project), str(tmp_path), str(project / ".opslib")], forked
+
+
 def test_a_full_disk_keeps_what_was_there(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     big = notebook(markdown("# Big"), code("import os; print(os.urandom(60_000).hex())"), code("1 + 1"))
     runbooks.write(project / "notebooks" / "2-try" / "big.ipynb", big)

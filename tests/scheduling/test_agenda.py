@@ -97,7 +97,7 @@ def test_without_a_file_nothing_is_scheduled(project: Path) -> None:
         (("cron", 'deliver = ["s3"]\ncron'), "'deliver'", "has no report_bucket", "name one in [env.prod]"),
         (("cron", "retries = 9\ncron"), "'retries'", "less than or equal to 5", "correct the value"),
         (("cron", 'env = "prd"\ncron'), "'env'", "no environment 'prd'", "choose prod"),
-        (("[[schedule]]", "[schedule]"), "'schedule'", "no list of sections", "[[schedule]]"),
+        (("[[schedule]]", "[schedule]"), "'schedule'", "of another kind", "[[schedule]]"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named(project: Path, change: tuple[str, str], key: str, says: str, remedy: str) -> None:
