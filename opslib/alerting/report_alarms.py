@@ -10,7 +10,7 @@ from opslib import cron
 from opslib.alerting.alarms import ALERTS, Alarm, metric_alarm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from opslib.config import Environment
     from opslib.config_sections import Schedule
@@ -41,6 +41,12 @@ def is_rare(environment: Environment, schedule: Schedule) -> bool:
     Then each call of `opslib run --due` says whether one is overdue, and the alarm is on when it is, or nobody says so.
     """
     return gap(environment, schedule) + LATEST + _HOUR > MOST  # and the hour under way
+
+
+def unwatched(environment: Environment, schedules: Sequence[Schedule]) -> bool:
+    """Tell whether one is rare and none comes daily, also at weekends: then nobody would look whether it is overdue."""
+    rare = any(is_rare(environment, one) for one in schedules)
+    return rare and all(gap(environment, one) + LATEST > WATCHED for one in schedules)
 
 
 def alarm_name(environment: Environment, name: str) -> str:

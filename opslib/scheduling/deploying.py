@@ -8,7 +8,7 @@ from opslib import aws
 from opslib import plan as plans
 from opslib.actions import schedule_stacks, stacks
 from opslib.alerting import template as alerts
-from opslib.alerting.report_alarms import is_rare
+from opslib.alerting.report_alarms import unwatched
 from opslib.config import FILE_NAME
 from opslib.errors import SourceError
 from opslib.plan import Condition, Undo, Verification
@@ -94,6 +94,6 @@ def _startable(runner: Runner, definition: dict[str, Any]) -> Condition:
 def _limits(environment: Environment, listed: list[Scheduled]) -> tuple[str, ...]:
     always = "Scheduler starts a task and does not see how it ends: the report's own alarm does (opslib alerts plan)"
     jumped = "a time that the clocks jump over is left out; the next run covers its window"
-    watch = "every report comes once a week or less often: daily at 12:00 a task more asks what is due, and says whether one is overdue"
-    rare = all(is_rare(environment, one.schedule) for one in listed)
+    watch = "a report comes once a week or less often, and none daily: at 12:00 a task more asks what is due, and says whether one is overdue"
+    rare = unwatched(environment, [one.schedule for one in listed])
     return (always, jumped, watch) if rare else (always, jumped)

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from opslib import config, cron
 from opslib.alerting.delivery import TOPICS, queue, queue_alarm
-from opslib.alerting.report_alarms import is_rare
+from opslib.alerting.report_alarms import unwatched
 from opslib.alerting.template import logical
 from opslib.errors import ConfigError
 
@@ -41,7 +41,7 @@ def template(environment: Environment, listed: Sequence[Schedule], roles: Sequen
     """
     runner, topic = runner_of(environment), f"arn:aws:sns:{environment.region}:{environment.account}:{TOPICS['Alerts']}"
     schedules = {logical(f"schedule-{one.name}"): _schedule(environment, runner, one) for one in listed}
-    if all(is_rare(environment, one) for one in listed):
+    if unwatched(environment, listed):
         schedules["Watch"] = _started(environment, runner, WATCH, _DAILY, "asks daily whether a report is overdue", ())
     return {
         "AWSTemplateFormatVersion": "2010-09-09",

@@ -159,6 +159,12 @@ def test_where_every_report_is_rare_a_task_asks_daily_whether_one_is_overdue() -
     )
     assert [one.row["metric"] for one in alarms] == ["Overdue", "Overdue", "Success", "Overdue"]
     assert all(one.row["period"] * one.row["n"] <= 7 * 86_400 for one in alarms)  # CloudWatch looks back no further
+    for other, there in (
+        ("30 8 * * mon-fri", True),
+        ("30 8 * * *", False),
+    ):  # from Friday to Monday nobody would say it
+        beside = stack.template(Environment(**FULL), [*listed, scheduled("other", other)], ROLES)["Resources"]
+        assert ("Watch" in beside) is there, other
 
 
 def test_public_addresses_are_given_only_where_wanted() -> None:
