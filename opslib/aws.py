@@ -127,7 +127,7 @@ def pages(
 
     Of an operation whose pages boto3 does not know, `key` is a name and the next page is asked for by nextToken or NextToken.
     """
-    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.exceptions import BotoCoreError, ClientError, PaginationError
 
     try:
         asking = client(environment, service, region=region)
@@ -139,10 +139,22 @@ def pages(
         while True:
             told = getattr(asking, operation)(**asked, **token)
             yield from told.get(key) or []
-            token = {name: told[name] for name in ("nextToken", "NextToken") if told.get(name)}
+            before, token = token, {name: told[name] for name in ("nextToken", "NextToken") if told.get(name)}
             if not token:
                 return
+            if token == before:  # as boto3's own paginators
+                raise PaginationError(message=f"{operation} told the same next page twice")
     except (BotoCoreError, ClientError) as error:
+        raise explain(error, environment) from None
+
+
+def content(environment: Environment, answer: dict[str, Any]) -> bytes:
+    """Return what is in an object that S3 gave; a connection that ends in its middle is raised as an error for people."""
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        return bytes(answer["Body"].read())
+    except BotoCoreError as error:
         raise explain(error, environment) from None
 
 
@@ -173,12 +185,7 @@ def identity(environment: Environment) -> Identity:
         answer["ResponseMetadata"]["HTTPHeaders"].get("date", "") or f"{now:%a, %d %b %Y %H:%M:%S} GMT"
     )
     ahead = stamp.astimezone(UTC) - now
-    return Identity(
-        answer["Account"],
-        answer["Arn"],
-        ahead if abs(ahead) > timedelta(seconds=2) else timedelta(),
-        stamp.astimezone(UTC),
-    )
+    return Identity(answer["Account"], answer["Arn"], ahead if abs(ahead) > timedelta(seconds=2) else timedelta(), stamp.astimezone(UTC))  # fmt: skip
 
 
 def asked_anew(environment: Environment) -> Identity:
@@ -199,11 +206,7 @@ def change_clients(environment: Environment, *, name: str, person: str) -> Calla
 
     changing = session(environment)
     if environment.change_role:
-        asked = {
-            "RoleArn": environment.change_role,
-            "RoleSessionName": _sts_name(name),
-            "SourceIdentity": _sts_name(person),
-        }
+        asked = {"RoleArn": environment.change_role, "RoleSessionName": _sts_name(name), "SourceIdentity": _sts_name(person)}  # fmt: skip
         try:
             keys = client(environment, "sts").assume_role(**asked, DurationSeconds=3600)["Credentials"]
         except (BotoCoreError, ClientError) as error:
@@ -238,13 +241,7 @@ def _client(environment: Environment, service: str, region: str) -> Any:
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError
 
-    settings = Config(
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
-        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-        max_pool_connections=32,
-        tcp_keepalive=True,
-    )
+    settings = Config(connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS, retries={"mode": "standard", "total_max_attempts": ATTEMPTS}, max_pool_connections=32, tcp_keepalive=True)  # fmt: skip
     try:
         with _lock:  # boto3 sessions are not thread-safe while they make clients
             made = session(environment).client(service, region_name=region or environment.region, config=settings)

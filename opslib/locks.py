@@ -58,7 +58,7 @@ def place(environment: Environment, kind: str, name: str) -> str:
 def read(environment: Environment, kind: str, name: str) -> str | None:
     """Return what all machines know of something (s3:GetObject); None when nothing is known. Raises SourceError."""
     found = _asked(environment, "get_object", Key=_key(environment, kind, name))
-    return None if found is None else str(found["Body"].read().decode())
+    return None if found is None else aws.content(environment, found).decode()
 
 
 def write(environment: Environment, kind: str, name: str, text: str) -> None:
@@ -82,7 +82,7 @@ def _taken_over(environment: Environment, key: str, body: dict[str, str], now: d
     found = _asked(environment, "get_object", Key=key)
     if found is None:
         raise _busy("somebody else", "it was given back this moment: try again")
-    other = json.loads(found["Body"].read())
+    other = json.loads(aws.content(environment, found))
     if other == body:  # our own first try, whose answer got lost
         return str(found["ETag"])
     if now < datetime.fromisoformat(other["until"]):

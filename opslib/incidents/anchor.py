@@ -20,13 +20,19 @@ if TYPE_CHECKING:
 def post(environment: Environment, incident: str, told: dict[str, Any]) -> str:
     """Put number and hash of the last entry and the hash of the manifest into a stream of the incident's own.
 
-    Returns the place, empty without `incident_log_group`. Raises SourceError, also for an incident that has a stream.
+    Returns the place, empty without `incident_log_group`. Raises SourceError, also when another head was posted before.
     """
     group = environment.incident_log_group
     if not group:
         return ""
     place = {"logGroupName": group, "logStreamName": _stream(environment, incident)}
-    aws.ask(environment, "logs", "create_log_stream", **place)
+    try:
+        aws.ask(environment, "logs", "create_log_stream", **place)
+    except SourceError as error:  # an earlier try may have made it
+        if "ResourceAlreadyExists" not in error.what or (posted := _posted(environment, place)) not in (None, told):
+            raise
+        if posted:
+            return f"log group {group}, stream {place['logStreamName']}"
     event = {"timestamp": int(aws.now(environment).timestamp() * 1000), "message": canonical(told)}
     aws.ask(environment, "logs", "put_log_events", **place, logEvents=[event])
     return f"log group {group}, stream {place['logStreamName']}"
@@ -35,18 +41,23 @@ def post(environment: Environment, incident: str, told: dict[str, Any]) -> str:
 def differences(environment: Environment, incident: str, told: dict[str, Any]) -> tuple[list[str], str]:
     """Return what of a record is not as it was posted, and against what it was held; raises SourceError."""
     group, stream = environment.incident_log_group, _stream(environment, incident)
-    asked: dict[str, Any] = {"logGroupName": group, "logStreamName": stream, "startFromHead": True, "limit": 1}
+    posted = _posted(environment, {"logGroupName": group, "logStreamName": stream})
+    if posted is None:
+        return [], f"NO head in log group {group}: it was closed without one, or the stream was deleted"
+    changed = [f"{name} is not the one that was posted at its end" for name in posted if posted[name] != told.get(name)]
+    return changed, f"the head in log group {group}, stream {stream}"
+
+
+def _posted(environment: Environment, place: dict[str, str]) -> dict[str, Any] | None:
+    asked: dict[str, Any] = {**place, "startFromHead": True, "limit": 1}
     try:
         found = aws.ask(environment, "logs", "get_log_events", **asked)["events"]
     except SourceError as error:
         if "ResourceNotFoundException" not in error.what:
             raise
         found = []
-    if not found:
-        return [], f"NO head in log group {group}: it was closed without one, or the stream was deleted"
-    posted = json.loads(found[0]["message"])
-    changed = [f"{name} is not the one that was posted at its end" for name in posted if posted[name] != told.get(name)]
-    return changed, f"the head in log group {group}, stream {stream}"
+    posted: dict[str, Any] | None = json.loads(found[0]["message"]) if found else None
+    return posted
 
 
 def _stream(environment: Environment, incident: str) -> str:

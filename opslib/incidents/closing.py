@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from opslib import aws, files, journal, open_incidents
 from opslib.applying import unsettled
 from opslib.config import Environment
-from opslib.errors import ParameterError
+from opslib.errors import ParameterError, SourceError
 from opslib.incidents import anchor, report, report_ja, store
 from opslib.incidents.document import html, markdown
 from opslib.incidents.store import Incident, sha256
@@ -32,10 +32,29 @@ def draw(incident: Incident) -> Path:
 def close(environment: Environment, incident: Incident, *, incomplete: bool = False) -> tuple[Path, dict[str, Any]]:
     """Close an incident and return record.html and what the export left: version ids, where the head was posted, or neither.
 
-    Raises ParameterError when the record does not say yet what it must, unless `incomplete`; the record then says so.
+    Of one that is closed, what its export lacks is made up for. Raises ParameterError when the record does not say yet
+    what it must, unless `incomplete`; the record then says so. Raises SourceError for an export that failed.
     """
-    if not incident.is_open:
+    if incident.is_open:
+        _end(environment, incident, incomplete=incomplete)
+    elif not (environment.incident_bucket or environment.incident_log_group):
         raise ParameterError(f"{incident.id} is closed already", fix=f"opslib incident verify {incident.id}")
+    closed = store.load(environment, incident.id)
+    page = closed.folder / "record.html"
+    if not (closed.folder / MANIFEST).is_file():  # what is listed is not drawn again
+        page = draw(closed)
+        files.write(closed.folder / MANIFEST, json.dumps(_manifest(closed), indent=1, sort_keys=True) + "\n")
+    try:
+        exported = export(environment, closed)
+        posted = anchor.post(environment, closed.id, _head(closed))
+    except SourceError as error:
+        error.fix = "; ".join(filter(None, [error.fix, f"then again: opslib incident close --incident {closed.id}"]))
+        raise
+    return page, exported | ({"head": posted} if posted else {})
+
+
+def _end(environment: Environment, incident: Incident, *, incomplete: bool) -> None:
+    """Let nothing join any more."""
     unknown = [f"how {entry['action']} {entry['target']} ended" for entry in unsettled(incident.entries)]
     if (missing := incident.missing() + unknown) and not incomplete:
         fix = "opslib incident note TEXT --as KIND; or --incomplete, and the record says what is missing"
@@ -43,33 +62,37 @@ def close(environment: Environment, incident: Incident, *, incomplete: bool = Fa
     now = aws.now(environment)
     store.enter(incident, "closed", at=now, missing=missing)
     store.write_fields(incident, state="closed", closed=now.isoformat(timespec="seconds"))
-    closed = store.load(environment, incident.id)
-    page = draw(closed)
-    files.write(closed.folder / MANIFEST, json.dumps(_manifest(closed), indent=1, sort_keys=True) + "\n")
     used = open_incidents.home(environment.name) / open_incidents.USED
     if used.is_file() and used.read_text(encoding="utf-8").strip() == incident.id:
         used.unlink()
-    exported = export(environment, closed)
-    posted = anchor.post(environment, closed.id, _head(closed))
-    return page, exported | ({"head": posted} if posted else {})
 
 
 def export(environment: Environment, incident: Incident) -> dict[str, Any]:
     """Put every file of a closed incident into `incident_bucket` under Object Lock and keep the version ids.
 
-    s3:PutObject with If-None-Match, so that nothing that lies there is hidden; the manifest, which holds the head of
-    the journal, goes last. Without a bucket nothing is exported. Raises SourceError; the local record stands.
+    s3:PutObject with If-None-Match, so that nothing that lies there is hidden; what an earlier try has put there is left
+    as it is. The manifest, which holds the head of the journal, goes last. Without a bucket nothing is exported. Raises
+    SourceError, also when something else lies there; the local record stands.
     """
     if not environment.incident_bucket or incident.is_open:
         return {}
-    until, kept = aws.now(environment) + KEPT, {}
+    until, kept = datetime.fromisoformat(incident.fields["closed"]) + KEPT, {}  # each try has the same
     for name in [*_manifest(incident)["files"], MANIFEST]:
         file, key = incident.folder / name, _key(environment, incident, name)
-        answer = aws.ask(
-            environment, "s3", "put_object", Bucket=environment.incident_bucket, Key=key, Body=file.read_bytes(), IfNoneMatch="*",
-            ChecksumAlgorithm="SHA256", ObjectLockMode="COMPLIANCE", ObjectLockRetainUntilDate=until,
-        )  # fmt: skip
-        kept[name] = {"version": answer.get("VersionId", ""), "sha256": sha256(file)}
+        asked: dict[str, Any] = {"Bucket": environment.incident_bucket, "Key": key, "Body": file.read_bytes(), "IfNoneMatch": "*"}  # fmt: skip
+        locked: dict[str, Any] = {
+            "ChecksumAlgorithm": "SHA256",
+            "ObjectLockMode": "COMPLIANCE",
+            "ObjectLockRetainUntilDate": until,
+        }
+        try:
+            version = aws.ask(environment, "s3", "put_object", **asked, **locked).get("VersionId", "")
+        except SourceError as error:
+            there = _oldest(environment, key) if "PreconditionFailed" in error.what else None
+            if there is None or there[0] != asked["Body"]:
+                raise
+            version = there[1]
+        kept[name] = {"version": version, "sha256": sha256(file)}
     told = {"bucket": environment.incident_bucket, "until": until.isoformat(timespec="seconds"), "objects": kept}
     files.write(incident.folder / EXPORT, json.dumps(told, indent=1) + "\n")
     return told
@@ -102,22 +125,25 @@ def verify(environment: Environment, incident: Incident) -> tuple[list[str], lis
 
 
 def _true_manifest(environment: Environment, incident: Incident) -> tuple[dict[str, Any] | None, str]:
-    """The oldest version in the bucket where there is one: a newer one may hide it, but cannot replace it."""
+    """The one in the bucket where there is one."""
     if environment.incident_bucket:
         key = _key(environment, incident, MANIFEST)
-        answer = aws.ask(environment, "s3", "list_object_versions", Bucket=environment.incident_bucket, Prefix=key)
-        found = sorted(
-            (one for one in answer.get("Versions", []) if one["Key"] == key), key=lambda one: one["LastModified"]
-        )
-        if found:
-            version = found[0]["VersionId"]
-            told = aws.ask(
-                environment, "s3", "get_object", Bucket=environment.incident_bucket, Key=key, VersionId=version
-            )
-            return json.loads(told["Body"].read()), f"s3://{environment.incident_bucket}/{key} version {version}"
+        if found := _oldest(environment, key):
+            return json.loads(found[0]), f"s3://{environment.incident_bucket}/{key} version {found[1]}"
     return _read_manifest(
         incident.folder / MANIFEST
     ), f"its own {MANIFEST}: whoever could write the record could write that too"
+
+
+def _oldest(environment: Environment, key: str) -> tuple[bytes, str] | None:
+    """Return content and id of the oldest version: a newer one may hide it, but cannot replace it, nor a thousand newer ones."""
+    bucket = environment.incident_bucket
+    found = [one for one in aws.pages(environment, "s3", "list_object_versions", "Versions", Bucket=bucket, Prefix=key) if one["Key"] == key]  # fmt: skip
+    if not found:
+        return None
+    version = min(reversed(found), key=lambda one: one["LastModified"])["VersionId"]  # AWS lists the newest first
+    told = aws.ask(environment, "s3", "get_object", Bucket=bucket, Key=key, VersionId=version)
+    return aws.content(environment, told), version
 
 
 def _head(incident: Incident) -> dict[str, Any]:

@@ -81,14 +81,15 @@ def kept_as(one: Scheduled, record: Path) -> dict[str, Any]:
 def bring(environment: Environment, memory: Memory) -> None:
     """Bring the last record here where another machine made it (s3:GetObject): a run says what changed since. Raises OpsError."""
     folder = records.reports() / memory.record
-    if not memory.record or folder.exists() or ".." in f"{memory.record} {memory.files}":
+    strays = any(one.startswith("/") or ".." in one for one in (memory.record, *memory.files))
+    if not memory.record or folder.exists() or strays:
         return
     aside = records.reports() / ".partial" / f"{folder.name}.brought"
     try:
         for name in memory.files:
             found = aws.ask(environment, "s3", "get_object", Bucket=environment.report_bucket, Key=f"{_FOLDER}/{memory.record}/{name}")  # fmt: skip
             files.make_private((aside / name).parent, below=records.reports())
-            (aside / name).write_bytes(found["Body"].read())
+            (aside / name).write_bytes(aws.content(environment, found))
         files.make_private(folder.parent, below=records.reports())
         aside.replace(folder)
     except OSError as error:

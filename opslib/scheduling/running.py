@@ -184,8 +184,8 @@ def _once(environment: Environment, one: Scheduled, found: Due, memory: Memory) 
     """Run and deliver; a report that reached nobody is none."""
     name, limit = one.schedule.name, one.schedule.timeout_s
     outcome = Outcome(name, NO_REPORT)
-    _bring_last(environment, name, memory)
     try:
+        _bring_last(environment, name, memory)
         record, summary = headless.Job.of(one.runbook, _given(one, found), env=environment.name, scheduled=found.about(name)).run(cell_seconds=limit, run_seconds=limit)  # fmt: skip
         outcome = Outcome(name, int(summary["exit_code"]), record, summary)
         told = {} if outcome.exit_code == NO_REPORT else delivery.deliver(environment, one, found, record, summary, memory)  # fmt: skip
@@ -198,6 +198,8 @@ def _once(environment: Environment, one: Scheduled, found: Due, memory: Memory) 
 def _bring_last(environment: Environment, name: str, memory: Memory) -> None:
     try:
         delivery.bring(environment, memory)
+    except Ended:
+        raise
     except OpsError as error:  # the report says less, and comes
         sys.stderr.write(f"{name}: the last record could not be brought here: {error.text()}\n")
 

@@ -191,10 +191,34 @@ def test_the_export_cannot_be_deleted_or_hidden(
     s3 = live.client("s3")
     with pytest.raises(s3.exceptions.ClientError, match="AccessDenied"):
         s3.delete_object(Bucket=BUCKET, Key=key, VersionId=version)
-    with pytest.raises(SourceError, match="PreconditionFailed"):
-        closing.export(environment, closed)
     s3.put_object(Bucket=BUCKET, Key=key, Body=b"{}")  # a newer version hides it, and changes nothing
     assert closing.verify(environment, closed)[0] == []
+    assert closing.export(environment, closed) == exported
+
+
+def test_an_export_that_failed_is_made_up_for(environment: config.Environment, live: Sandbox) -> None:
+    group = f"/ops/incident-heads-{aws.now(environment):%H%M%S%f}"
+    live.client("logs").create_log_group(logGroupName=group)
+    posting = environment.model_copy(update={"incident_log_group": group})
+    made = store.begin(posting, "exported at last")
+    for service, operation in (("s3", "PutObject"), ("logs", "PutLogEvents")):
+        live.fault(service=service, operation=operation, kind="access-denied")
+        with pytest.raises(SourceError, match=f"{operation} was denied") as failed:
+            closing.close(posting, store.load(posting, made.id), incomplete=True)
+        assert f"then again: opslib incident close --incident {made.id}" in failed.value.text()
+        live.clear_faults()
+    written = (made.folder / closing.MANIFEST).read_text(), json.loads((made.folder / closing.EXPORT).read_text())
+    for _ in range(2):
+        _, exported = closing.close(posting, store.load(posting, made.id))
+        assert exported == {**written[1], "head": f"log group {group}, stream sandbox/{made.id}"}
+    closed = store.load(posting, made.id)
+    assert (made.folder / closing.MANIFEST).read_text() == written[0] and closing.verify(posting, closed)[0] == []
+    (made.folder / "record.md").write_text("somebody else's words")
+    with pytest.raises(SourceError, match="PreconditionFailed"):
+        closing.close(posting, closed)
+    (made.folder / closing.MANIFEST).write_text("{}")
+    with pytest.raises(SourceError, match="ResourceAlreadyExists"):
+        closing.close(posting.model_copy(update={"incident_bucket": ""}), closed)
 
 
 def test_a_head_in_a_log_group_is_held_against_the_record(alone: config.Environment, live: Sandbox) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from opslib import config
 from opslib.alerting.report_alarms import report_alarms
+from opslib.runner import records
+from opslib.scheduling import delivery, running
 from opslib.scheduling.due import SETTLED
 from opslib.scheduling.memory import Memory, remember
 from tests.scheduling.conftest import Scheduled, window_of
@@ -69,6 +72,17 @@ def test_after_its_last_try_the_next_time_covers_it(scheduled: Scheduled) -> Non
     scheduled.sandbox.advance("30m")
     code, _, (good,) = scheduled.due()
     assert code == 0 and window_of(good)[1] - window_of(good)[0] == timedelta(hours=2)
+
+
+def test_a_signal_before_its_notebook_runs_begins_nothing(
+    scheduled: Scheduled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheduled.write(LOOKS)
+    before = set(records.folders())
+    monkeypatch.setattr(delivery, "bring", lambda *_: signal.raise_signal(signal.SIGTERM))
+    (outcome,) = running.run_due(config.load("sandbox"), ("looks",))
+    assert outcome.exit_code == 3 and outcome.error.startswith("ended by SIGTERM") and set(records.folders()) == before
+    assert scheduled.memory("looks")["tries"] == 1  # the other one is left
 
 
 def test_what_befalls_one_stops_no_other(scheduled: Scheduled) -> None:
