@@ -140,7 +140,7 @@ class Series:
 
     def columns(self, start: int, end: int, period: int, anchor: int) -> tuple[np.ndarray, ...]:
         """Return time, count, sum, min, max, and first and end place in the seeded series, of its periods with data."""
-        seeded = self.seeded
+        seeded, end = self.seeded, min(end, self.lived or end)  # what is laid out ahead is not told
         at, place, share = _entries(seeded, start, end, period) if seeded is not None else (_NONE, _NONE, _NONE)
         if seeded is None or not len(at):
             return (_NONE,) * 7

@@ -303,6 +303,7 @@ def test_an_incident_goes_on_with_the_clock_and_a_frozen_one_stands() -> None:
         again = minutes(timedelta(hours=1))
         assert [value for _, value in again] == [value for _, value in lived] * 13
         assert [at for at, _ in again] == [NOW + timedelta(minutes=n - 5) for n in range(65)]
+        assert len(minutes(timedelta(hours=3))) == 95  # nothing is told of what is to come
         assert {a["AlarmName"] for a in described(cloudwatch, StateValue="ALARM")} == on - {"sandbox-jobs-failed"}
         changed = {item["AlarmName"] for item in history(cloudwatch, StartDate=NOW + timedelta(seconds=1))}
         assert changed == {"sandbox-jobs-failed"}
