@@ -18,6 +18,7 @@ from opslib.sources import error_counts
 from opslib.window import Window
 
 if TYPE_CHECKING:
+    from opslib.run import Fact
     from opslib.runbooks.daily_lines import Line, Look
 
 LOGS_SECONDS = 6.0  # after the first round: both together stay under the report's 20 s
@@ -60,8 +61,15 @@ def step(look: Look, line: Line) -> Next:
     database = look.run.environment.database
     if line.component == "replica" and database and database.replicas:
         parameters = {"instance": database.replicas[0], **parameters}
-    unseen = look.logs.error if look.logs and line.component in names else None
-    return Next(INVESTIGATE + runbook, parameters, f"not seen, {unseen.what}" if unseen else said[0] if said else "")
+    unseen = _unseen(look.logs) if look.logs and line.component in names else []
+    return Next(INVESTIGATE + runbook, parameters, ", ".join([*unseen, *said[:1]]))
+
+
+def _unseen(logs: Fact) -> list[str]:
+    """Say what of the logs was not read: what they do not show may be there."""
+    if logs.frame is None:
+        return [f"not seen, {logs.error.what}"] if logs.error else []
+    return [] if logs.frame.attrs["complete"] else ["not all were read"]
 
 
 def _of_service(look: Look, service: str, said: list[str]) -> str:

@@ -34,7 +34,7 @@ def _named(table: str) -> str:
     if wide <= SCREEN:
         return table
     column = iter([html.escape(html.unescape(name)) for name in names] * len(rows))  # its quotes end no attribute
-    told = _CELL.sub(lambda cell: f'<td data-column="{next(column)}" {cell[1]}>{cell[2]}</td>', table)
+    told = _CELL.sub(lambda cell: f'<td data-column="{next(column, "")}" {cell[1]}>{cell[2]}</td>', table)
     return told.replace("<table ", '<table class="rows" ', 1)
 
 

@@ -72,8 +72,9 @@ def _taken(rest: list[Cell], wanted: Any) -> list[Cell]:
 
 def _answer_first(cell: Cell) -> Cell:
     """Return the cell with what it printed on the way, line by line, folded under its answer."""
-    printed = [one for one in cell["outputs"] if one["output_type"] == "stream" and one["name"] == "stdout"]
-    others = [one for one in cell["outputs"] if one not in printed]
+    outputs = cell.get("outputs", [])  # text has none
+    printed = [one for one in outputs if one["output_type"] == "stream" and one["name"] == "stdout"]
+    others = [one for one in outputs if one not in printed]
     if not printed or not others:  # without an answer, what was printed is all there is
         return cell
     lines = escape("".join("".join(one["text"]) for one in printed))

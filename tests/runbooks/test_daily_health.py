@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import pandas as pd
 import psycopg
 import pytest
 
@@ -117,6 +118,9 @@ def test_of_a_quiet_morning_no_log_is_asked_and_a_denied_one_is_said(run: Run, l
     heard = daily_steps.with_logs(denied, off)
     step = daily_steps.step(heard, off[0])
     assert step.runbook == "2-investigate/first-look" and step.why.startswith("not seen, ")
+    cut = pd.DataFrame()
+    cut.attrs["complete"] = False
+    assert daily_steps.step(replace(look, logs=Fact("errors", cut)), off[0]).why.startswith("not all were read")
 
 
 def test_a_quiet_day_needs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,6 +150,8 @@ def test_what_a_change_printed_on_its_way_is_folded_under_its_answer(record: Pat
     assert "step 1 of 2: &lt;b&gt;\nstep 2 of 2" in told
     cell["outputs"] = steps  # it was ended in the middle: what it printed is all that is known
     assert "how it went" not in drawn(record, markdown("# T"), cell) and "step 2 of 2" in drawn(record, markdown("# T"), cell)  # fmt: skip
+    words = markdown("in words") | {"metadata": {"tags": ["verdict"]}}  # of somebody's own runbook
+    assert "in words" in drawn(record, markdown("# T"), words)
 
 
 def test_data_uris_cannot_be_swapped() -> None:
