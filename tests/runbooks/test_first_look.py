@@ -17,13 +17,6 @@ from opslib.sandbox.life.scenarios import SCENARIOS
 from opslib.sources import alarms
 
 
-@pytest.fixture(autouse=True)
-def patience(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let sources take their time on a busy machine, but where the deadline is the question."""
-    if "hangs" not in request.node.name:
-        monkeypatch.setattr("opslib.runbooks.first_look.DEADLINE_SECONDS", 60.0)
-
-
 @pytest.fixture(scope="module")
 def run(sandbox: Sandbox) -> Run:
     return start(window="1h")
