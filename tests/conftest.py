@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+from _pytest.assertion import rewrite
 
 from opslib.sandbox import lifecycle
 from opslib.sandbox.cache import locked
@@ -51,7 +53,18 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         os.environ[SHARED] = tempfile.mkdtemp(prefix="opslib-tests-")
         Path(os.environ[SHARED], "main.pid").write_text(str(os.getpid()))
+    else:
+        _rewrite_a_share(config, config.workerinput)
     lifecycle.launch = warm_sandboxes.launch
+
+
+def _rewrite_a_share(config: pytest.Config, worker: dict[str, Any]) -> None:
+    """Rewrite the assertions of a share of the test files of a fresh clone: else each worker rewrites all of them."""
+    for file in sorted(Path(__file__).parent.rglob("test_*.py"))[int(worker["workerid"][2:]) :: worker["workercount"]]:
+        cached = rewrite.get_cache_dir(file) / (file.stem + rewrite.PYC_TAIL)
+        if rewrite.try_makedirs(cached.parent) and not cached.exists():
+            stat, code = rewrite._rewrite_test(file, config)
+            rewrite._write_pyc(config.stash[rewrite.assertstate_key], code, stat, cached)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

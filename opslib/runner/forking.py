@@ -95,6 +95,7 @@ def warm() -> None:
     _use_once()
     _read_once()
     gc.freeze()  # a collection in a child would copy every page of what is imported here
+    gc.set_threshold(100_000, 20, 50)  # and a report makes rows by the ten thousand, none of them in a circle
 
 
 def _use_once() -> None:
