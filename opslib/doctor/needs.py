@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import opslib
+from opslib import aws
 from opslib.runner.runbooks import Notebook, runs
 
 SECTIONS = ("log_groups", "services", "load_balancer", "database", "cache", "cdn", "frontend", "health_checks")
@@ -142,18 +144,22 @@ def _names(name: str, part: str) -> tuple[frozenset[str], Needs]:
 @lru_cache(maxsize=64)
 def operations(service: str) -> dict[str, str]:
     """Return the operations of a service: boto3's method name to AWS's name."""
-    import botocore.session
     from botocore import xform_name
 
-    model = botocore.session.get_session().get_service_model(service)
-    return {xform_name(name): name for name in model.operation_names}
+    return {xform_name(name): name for name in model(service).operation_names}
+
+
+@lru_cache(maxsize=64)
+def model(service: str) -> Any:
+    """Return botocore's model of a service."""
+    from botocore.model import ServiceModel
+
+    return ServiceModel(aws.models(None).load_service_model(service, "service-2"), service)
 
 
 @lru_cache(maxsize=1)
 def _services() -> frozenset[str]:
-    import botocore.session
-
-    return frozenset(botocore.session.get_session().get_available_services())
+    return frozenset(aws.models(None).list_available_services("service-2"))
 
 
 @lru_cache(maxsize=1)

@@ -188,16 +188,9 @@ def _try(known: Known, call: Call) -> dict[str, Any] | Finding | None:
 
 
 def _required(service: str, operation: str) -> bool:
-    import botocore.session
+    from opslib.doctor.needs import model, operations
 
-    from opslib.doctor.needs import operations
-
-    shape = (
-        botocore.session.get_session()
-        .get_service_model(service)
-        .operation_model(operations(service)[operation])
-        .input_shape
-    )
+    shape = model(service).operation_model(operations(service)[operation]).input_shape
     return bool(shape and shape.required_members)
 
 

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -40,10 +41,8 @@ def _size(folder: Path) -> int:
     total = 0
     for parent, _folders, files in os.walk(folder):
         for name in files:
-            try:
-                total += Path(parent, name).lstat().st_blocks * 512
-            except FileNotFoundError:
-                continue
+            with suppress(FileNotFoundError):
+                total += os.lstat(f"{parent}/{name}").st_blocks * 512
     return total
 
 

@@ -90,7 +90,7 @@ class AlertPath:
 
     def fail_jobs(self, count: int) -> None:
         """Let the worker write that jobs failed for good, as it writes it."""
-        now = datetime.fromisoformat(self.sandbox.status()["now"])
+        now = datetime.fromisoformat(self.sandbox.advance(0))
         job = {"id": 88_001, "name": "send_receipt", "attempt": 3}
         about = {"level": "error", "service": "worker", "request_id": "req-0a1b2c3d4e5f", "job": job}
         said = {"time": now.isoformat(), **about, "message": "job failed for good: send_receipt (領収書のメール送信)"}

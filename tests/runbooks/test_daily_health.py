@@ -127,7 +127,7 @@ def test_a_quiet_day_needs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
         with psycopg.connect(**quiet.postgres_dsn("postgres"), autocommit=True) as owner:
             owner.execute("alter role ops_writer valid until '2026-11-08 00:00+00'")
         warned = daily_health.report(start())
-    assert (result.verdict, result.next) == (Verdict.OK, ()), result.sentence
+    assert (result.verdict, result.next) == (Verdict.OK, ()), f"{result.sentence} {result.reason}"
     assert result.sentence == "No · いいえ: nothing needs a person; 14 of 14 components as usual."
     assert set(verdicts(result).values()) == {display.status_text("ok")}
     assert {part.verdict for part in result.parts} == {Verdict.OK}
